@@ -1,0 +1,68 @@
+# `make help` lists the targets; docs are in README.md.
+SHELL := /bin/bash
+MODEL ?= smollm2
+SECONDS ?= 60
+PROMPT ?= Why does the moon have phases? Answer in three sentences.
+# The names reach the recipes through the environment, so that any text is safe in them.
+export MODEL PROMPT
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run build setup setup-check setup-cuda configure test test-models check lint asan fuzz \
+  fmt golden bench clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Stream an answer: MODEL=smollm2|gemma-3-270m|path PROMPT="..."
+	@model=$$(scripts/fetch-model.sh "$$MODEL") && build/continuo generate --model "$$model" --auto "$$PROMPT"
+
+build: configure ## The program, at build/continuo
+	@ninja -C build/release
+	@ln -sfn release/continuo build/continuo
+
+setup: ## What the build needs: Debian packages, Rust, pinned wheels, locked crates
+	@scripts/setup.sh
+
+setup-check: ## Besides, what check needs: clang, clippy, rustfmt
+	@scripts/setup.sh --check
+
+setup-cuda: ## Besides, the pinned CUDA plugin and NVIDIA's libraries (x86-64, 1.9 GB to download)
+	@scripts/setup.sh --cuda
+
+configure: setup
+	@[[ build/release/build.ninja -nt CMakePresets.json ]] || cmake --preset release
+
+test: build ## Unit, conformance, golden and end-to-end tests
+	@model=$$(scripts/fetch-model.sh smollm2) && CONTINUO_SMOLLM2="$$model" ctest --preset release
+
+test-models: build ## The real models against their reference logits
+	@smollm2=$$(scripts/fetch-model.sh smollm2) && gemma=$$(scripts/fetch-model.sh gemma-3-270m) && \
+	  CONTINUO_SMOLLM2="$$smollm2" CONTINUO_GEMMA_3_270M="$$gemma" ctest --preset models
+
+check: lint asan fuzz ## Format, lints, sanitizers, a minute of fuzzing
+
+lint: setup-check configure ## clang-format, clang-tidy, rustfmt, clippy
+	@scripts/lint.sh
+
+asan: setup-check ## Unit and golden tests under the address and undefined-behaviour sanitizers
+	@[[ build/asan/build.ninja -nt CMakePresets.json ]] || cmake --preset asan
+	@ninja -C build/asan
+	@ctest --preset asan
+
+fuzz: setup-check ## Every fuzzer in turn: SECONDS=60 in all
+	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
+	@ninja -C build/fuzz fuzzers
+	@scripts/fuzz.sh $(SECONDS)
+
+fmt: setup-check ## Format the sources in place
+	@scripts/lint.sh --fix
+
+golden: build ## Only the tests against reference outputs
+	@ctest --preset release --label-regex '^golden$$'
+
+bench: build ## Measure
+	@build/release/bench/continuo_bench
+
+clean: ## Remove the build, not the downloads
+	@rm -rf build

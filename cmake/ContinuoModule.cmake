@@ -1,0 +1,38 @@
+# One static library a folder of src/; the *_test.cc beside its sources become one test program.
+# continuo_module(graph DEPS base LIBS fmt::fmt) defines continuo_graph and graph_test; TEST_DEPS are
+# folders that only the tests may include. Each *_fuzz.cc becomes a fuzzer (cmake/Fuzz.cmake).
+function(continuo_module name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_DEPS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  set(tests ${sources})
+  set(fuzzers ${sources})
+  list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|/main)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
+
+  list(TRANSFORM ARG_DEPS PREPEND continuo_)
+  list(TRANSFORM ARG_TEST_DEPS PREPEND continuo_)
+  if(sources)
+    add_library(continuo_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(continuo_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(continuo_${name} ${scope} ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(continuo_${name} ${scope} ${ARG_DEPS} ${ARG_LIBS})
+
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE
+      continuo_${name} ${ARG_TEST_DEPS} GTest::gmock GTest::gtest_main)
+    target_compile_definitions(${name}_test PRIVATE
+      CONTINUO_TEST_DATA="${CMAKE_SOURCE_DIR}/tests")
+    add_test(NAME ${name} COMMAND ${name}_test)
+    set_tests_properties(${name} PROPERTIES LABELS unit)
+  endif()
+  foreach(fuzzer ${fuzzers})
+    string(REGEX REPLACE "^.*/(.*)_fuzz\\.cc$" "\\1" fuzzer_name ${fuzzer})
+    continuo_fuzzer(${fuzzer_name} SOURCES ${fuzzer} DEPS continuo_${name})
+  endforeach()
+endfunction()

@@ -1,0 +1,20 @@
+# Compiler flags and where the pinned third-party files are.
+set(CONTINUO_DEPS ${CMAKE_CURRENT_SOURCE_DIR}/build/deps CACHE PATH
+    "Folder that scripts/setup.sh fills with the unpacked wheels")
+set(CONTINUO_SANITIZE "" CACHE STRING "address,undefined | thread | empty")
+
+add_compile_options(-Wall -Wextra -Wshadow -Wno-missing-field-initializers)
+add_compile_options(-ffp-contract=off)  # dequantisation equals the reference bit for bit
+if(CONTINUO_SANITIZE)
+  add_compile_options(-fsanitize=${CONTINUO_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${CONTINUO_SANITIZE})
+endif()
+
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(GTest REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)

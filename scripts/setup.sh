@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Makes this checkout buildable; quick when nothing changed.
+#   setup.sh           Debian packages, Rust, pinned wheels (build/deps), locked crates
+#   setup.sh --check   besides: what `make check` runs (clang, clippy, rustfmt)
+#   setup.sh --cuda    besides: the pinned CUDA plugin and NVIDIA's libraries
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Runs a command unless it already ran for the same contents of the given file.
+once_for() {  # pin_file stamp command...
+  local pins=$1 stamp=$2 hash
+  shift 2
+  hash=$(sha256sum < "$pins")
+  [[ -f $stamp && $(< "$stamp") == "$hash" ]] && return
+  mkdir -p "$(dirname "$stamp")"
+  "$@"
+  echo "$hash" > "$stamp"
+}
+
+unpack_wheels() {  # pins stamp file_that_must_exist option...
+  local pins=$1 stamp=$2 file=$3
+  [[ -f $file ]] || rm -f "$stamp"
+  once_for "$pins" "$stamp" python3 scripts/wheels.py unpack "$pins" build/deps "${@:4}"
+}
+
+fetch_crates() {
+  local host
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  cargo fetch --locked --manifest-path rust/Cargo.toml --target "$host"
+}
+
+packages=(scripts/debian-packages.txt)
+if rust=$(scripts/rust-toolchain.sh 2> /dev/null); then
+  PATH=$rust:$PATH
+else
+  packages+=(cargo-web rustc-web)
+fi
+if [[ ${1:-} == --check ]]; then
+  packages+=(scripts/debian-packages-check.txt)
+  [[ ${rust:-/usr/bin} == /usr/bin ]] && packages+=(rust-web-clippy rustfmt-web)
+fi
+scripts/debian-packages.sh "${packages[@]}"
+
+if [[ ${1:-} == --check ]] && ! { cargo clippy --version && cargo fmt --version; } > /dev/null; then
+  echo "setup: clippy or rustfmt is missing; with rustup: rustup component add clippy rustfmt" >&2
+  exit 1
+fi
+
+unpack_wheels scripts/wheels.txt build/deps/.wheels \
+  build/deps/lammps_jax_pjrt_cpu/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so
+if [[ -f rust/Cargo.lock ]]; then
+  once_for rust/Cargo.lock build/deps/.crates fetch_crates
+fi
+if [[ ${1:-} == --cuda ]]; then
+  # The plugin's run path leads to nvidia/ beside its own package: all wheels share one folder.
+  unpack_wheels scripts/wheels-cuda.txt build/deps/.wheels-cuda \
+    build/deps/jax_cuda13_pjrt/jax_plugins/xla_cuda13/xla_cuda_plugin.so --together jax_cuda13_pjrt
+fi
