@@ -1,0 +1,35 @@
+// What a graph must know of the device it will run on. Plain data: the executor fills it in, ops
+// choose their spelling by it, families never look at it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+
+namespace continuo::graph {
+
+// How new rows get into a KV array [B,H,S,D].
+enum class KvWrite {
+  kScatter,      // one scatter on a flat index: best on CUDA
+  kUpdateSlice,  // a dynamic_update_slice a row: best on CPU
+};
+
+struct Target {
+  std::string platform = "cpu";
+  DType weights = DType::kF32;  // linear weights and embeddings on the device
+  DType kv = DType::kF32;       // keys and values; recurrent state is always float32
+  bool linear_out_in = false;   // layout of a linear weight: [out,in], or [in,out]
+  bool exact_dots = true;       // ask for HIGHEST precision (CUDA may otherwise use TF32)
+  KvWrite kv_write = KvWrite::kUpdateSlice;
+  bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
+  std::vector<std::string> kernels;  // custom calls that the executor has
+
+  bool has_kernel(const std::string& kernel) const {
+    for (const std::string& each : kernels)
+      if (each == kernel) return true;
+    return false;
+  }
+};
+
+}  // namespace continuo::graph
