@@ -1,0 +1,79 @@
+#include "ops/attention.h"
+
+#include <limits>
+
+namespace continuo::ops {
+namespace {
+
+Precision precision(Step& step) {
+  return step.target().exact_dots ? Precision::kHighest : Precision::kDefault;
+}
+
+// scores:[R,Hk,G,T,C] -> probabilities, keys outside the mask at exactly zero.
+Value probabilities(Step& step, Value scores, const AttentionOptions& options) {
+  if (options.softcap > 0) scores = tanh(scores / options.softcap) * options.softcap;
+  const Value mask = step.key_mask(options.window);  // [R,T,C]
+  const Value lowest =
+      constant(step.graph(), DType::kF32, -std::numeric_limits<double>::infinity());
+  scores =
+      select(reshape(mask, {scores.dim(0), 1, 1, scores.dim(3), scores.dim(4)}), scores, lowest);
+  if (!options.sinks.valid()) return softmax(scores, -1);
+  const Value sinks = reshape(options.sinks, {1, scores.dim(1), scores.dim(2), 1, 1});
+  const Value top = maximum(reduce_max(scores, {-1}, true), sinks);
+  const Value weights = exp(scores - top);
+  return weights / (reduce_sum(weights, {-1}, true) + exp(sinks - top));
+}
+
+}  // namespace
+
+Value attention(Step& step, const std::string& name, Value q, Value k, Value v,
+                const AttentionOptions& options) {
+  const int64_t R = step.rows(), T = step.columns();
+  check(q.rank() == 4 && k.rank() == 4 && v.rank() == 4 && k.dim(2) == v.dim(2) &&
+            q.dim(3) == k.dim(3) && q.dim(2) % k.dim(2) == 0,
+        "attention", "wanted q:[R,T,Hq,D] k:[R,T,Hk,D] v:[R,T,Hk,Dv], got {}, {}, {}", q.describe(),
+        k.describe(), v.describe());
+  const int64_t Hq = q.dim(2), Hk = k.dim(2), D = q.dim(3), Dv = v.dim(3), G = Hq / Hk;
+  const Value keys = step.append_kv(name + ".k", k);    // [R,Hk,C,D]
+  const Value values = step.append_kv(name + ".v", v);  // [R,Hk,C,Dv]
+  const int64_t C = keys.dim(2);
+  Value queries = transpose(reshape(q * options.scale, {R, T, Hk, G, D}), {0, 2, 3, 1, 4});
+  queries = reshape(convert(queries, keys.dtype()), {R, Hk, G * T, D});
+  const Value scores =
+      dot_general(queries, keys, {{0, 1}, {0, 1}, {3}, {3}}, DType::kF32, precision(step));
+  const Value weights = probabilities(step, reshape(scores, {R, Hk, G, T, C}), options);
+  const Value mixed = dot_general(reshape(convert(weights, values.dtype()), {R, Hk, G * T, C}),
+                                  values, {{0, 1}, {0, 1}, {3}, {2}}, DType::kF32, precision(step));
+  return reshape(transpose(reshape(mixed, {R, Hk, G, T, Dv}), {0, 3, 1, 2, 4}), {R, T, Hq * Dv});
+}
+
+Value latent_attention(Step& step, const std::string& name, Value q_nope, Value q_rope,
+                       Value latent, Value k_rope, Value up, int64_t value_dim, double scale) {
+  const int64_t R = step.rows(), T = step.columns(), H = q_nope.dim(2), N = q_nope.dim(3);
+  const int64_t P = q_rope.dim(3), rank = latent.dim(2), V = value_dim;
+  check(up.shape() == Shape{H, N + V, rank} && k_rope.shape() == Shape{R, T, 1, P},
+        "latent_attention", "wanted up:[H={},N+V={},rank={}] k_rope:[R,T,1,P={}], got {}, {}", H,
+        N + V, rank, P, up.describe(), k_rope.describe());
+  const Value line = concat({reshape(latent, {R, T, 1, rank}), k_rope}, -1);
+  const Value cached = step.append_kv(name + ".latent", line);  // [R,1,C,rank+P]
+  const int64_t C = cached.dim(2);
+  const Value lines = reshape(cached, {R, C, rank + P});
+  const Value up_keys = slice(up, 1, 0, N), up_values = slice(up, 1, N, N + V);
+  // q . (W_k c) = (W_k^T q) . c: the queries move into the latent space, the keys stay there.
+  const Value absorbed =
+      einsum("rthn,hnc->rthc", convert(q_nope, up.dtype()), up_keys, DType::kF32, precision(step));
+  const Value queries = reshape(
+      convert(transpose(concat({absorbed, q_rope}, -1) * scale, {0, 2, 1, 3}), lines.dtype()),
+      {R, H * T, rank + P});
+  const Value scores =
+      dot_general(queries, lines, {{0}, {0}, {2}, {2}}, DType::kF32, precision(step));
+  const Value weights = probabilities(step, reshape(scores, {R, 1, H, T, C}), {});
+  const Value mixed =
+      dot_general(reshape(convert(weights, lines.dtype()), {R, H * T, C}), slice(lines, 2, 0, rank),
+                  {{0}, {0}, {2}, {1}}, DType::kF32, precision(step));  // [R,H*T,rank]
+  const Value out = einsum("rhtc,hvc->rthv", convert(reshape(mixed, {R, H, T, rank}), up.dtype()),
+                           up_values, DType::kF32, precision(step));
+  return reshape(out, {R, T, H * V});
+}
+
+}  // namespace continuo::ops

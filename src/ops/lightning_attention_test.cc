@@ -1,0 +1,114 @@
+#include "ops/lightning_attention.h"
+
+#include <gtest/gtest.h>
+
+#include "ops/test_low_rank_scan.h"
+
+namespace continuo::ops {
+namespace {
+
+constexpr int64_t R = 3, H = 4, K = 5, V = 6;
+
+Data random_inputs(int64_t rows, int64_t columns) {
+  Data in;
+  in["q"] = random_floats({rows, columns, H, K}, 1);
+  in["k"] = random_floats({rows, columns, H, K}, 2);
+  in["v"] = random_floats({rows, columns, H, V}, 3);
+  in["g"] = log_decays({rows, columns, H}, 4);
+  in["state"] = random_floats({rows, H, K, V}, 5);
+  return in;
+}
+
+LowRankScan oracle(const Data& in) {
+  const Shape& shape = in.at("v").shape;
+  const std::vector<double> none(in.at("k").values.size(), 0);
+  LowRankScan scan{shape[0],
+                   shape[1],
+                   H,
+                   K,
+                   V,
+                   doubles(in.at("q")),
+                   {},
+                   doubles(in.at("k")),
+                   none,
+                   none,
+                   doubles(in.at("v")),
+                   doubles(in.at("state")),
+                   {}};
+  for (const float g : in.at("g").values) scan.g.insert(scan.g.end(), size_t(K), double(g));
+  scan.run();
+  return scan;
+}
+
+LightningInputs of(const NamedValues& in) {
+  return {in.at("q"), in.at("k"), in.at("v"), in.at("g"), in.at("state")};
+}
+
+TEST(LightningAttention, SpellingsFollowTheFloat64Scan) {
+  for (const int64_t T : {1, 37}) {
+    const Data in = random_inputs(R, T);
+    const LowRankScan wanted = oracle(in);
+    const auto got = run_on(in, [&](const NamedValues& values) {
+      std::vector<LightningResult> results{naive_lightning_attention(of(values)),
+                                           chunk_lightning_attention(of(values), 16),
+                                           chunk_lightning_attention(of(values), 8, 16)};
+      if (T == 1) results.push_back(step_lightning_attention(of(values)));
+      std::vector<Value> outputs;
+      for (const LightningResult& result : results) {
+        outputs.push_back(result.out);
+        outputs.push_back(result.state);
+      }
+      return outputs;
+    });
+    for (size_t i = 0; i < got.size(); i += 2) {
+      EXPECT_LE(relative_difference(got[i], narrowed(wanted.out)), 1e-5) << T << " " << i;
+      EXPECT_LE(relative_difference(got[i + 1], narrowed(wanted.state)), 1e-5) << T << " " << i;
+    }
+  }
+}
+
+TEST(LightningAttention, LongChunksStayExact) {
+  const Data in = random_inputs(1, 4096);
+  const LowRankScan wanted = oracle(in);
+  const auto got = run_on(in, [](const NamedValues& values) {
+    const LightningResult chunks = chunk_lightning_attention(of(values), 64, 1024);
+    return std::vector<Value>{chunks.out, chunks.state};
+  });
+  EXPECT_LE(relative_difference(got[0], narrowed(wanted.out)), 1e-5);
+  EXPECT_LE(relative_difference(got[1], narrowed(wanted.state)), 1e-5);
+}
+
+TEST(LightningAttention, PaddingAndIdleRowsLeaveNoTrace) {
+  Data in = random_inputs(R, 13);
+  in["state.s"] = in.at("state");
+  in.erase("state");
+  in.erase("g");
+  EXPECT_NO_TRACE(run_ragged(in, 13, [](Step& step, const NamedValues& values) {
+    return lightning_attention(step, "s", values.at("q"), values.at("k"), values.at("v"),
+                               {0.8F, 0.3F, 0.01F, 1e-5F});
+  }));
+}
+
+TEST(LightningAttention, OneByOneIsTheSameAsAtOnce) {
+  constexpr int64_t T = 6;
+  const Data in = random_inputs(R, T);
+  const auto got = run_on(in, [](const NamedValues& values) {
+    const LightningResult chunks = chunk_lightning_attention(of(values), 4);
+    Value state = values.at("state");
+    std::vector<Value> outs;
+    for (int64_t t = 0; t < T; ++t) {
+      NamedValues column;
+      for (const auto& [name, value] : values)
+        column[name] = name == "state" ? state : slice(value, 1, t, t + 1);
+      const LightningResult result = step_lightning_attention(of(column));
+      outs.push_back(result.out);
+      state = result.state;
+    }
+    return std::vector<Value>{chunks.out, concat(outs, 1), chunks.state, state};
+  });
+  EXPECT_LE(relative_difference(got[0], got[1]), 1e-5);
+  EXPECT_LE(relative_difference(got[2], got[3]), 1e-5);
+}
+
+}  // namespace
+}  // namespace continuo::ops

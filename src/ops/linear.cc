@@ -1,0 +1,71 @@
+#include "ops/linear.h"
+
+namespace continuo::ops {
+namespace {
+
+Precision precision(Step& step) {
+  return step.target().exact_dots ? Precision::kHighest : Precision::kDefault;
+}
+
+}  // namespace
+
+Value matmul(Step& step, Value x, Value w, bool out_in) {
+  check(w.rank() == 2 && x.rank() >= 1 && x.dim(-1) == w.dim(out_in ? 1 : 0), "matmul",
+        "wanted x:[...,in] and w:{}, got {} and {}", out_in ? "[out,in]" : "[in,out]", x.describe(),
+        w.describe());
+  // Flat rows: a plain matrix product is the form every backend has a fast path for.
+  const Value rows = reshape(convert(x, w.dtype()), {-1, x.dim(-1)});
+  const Value y =
+      dot_general(rows, w, {{}, {}, {1}, {out_in ? 1 : 0}}, DType::kF32, precision(step));
+  std::vector<int64_t> sizes = x.shape().dims();
+  sizes.back() = y.dim(1);
+  return reshape(y, Shape(sizes));
+}
+
+Value linear_weight(Step& step, Value x, const std::string& tensor, int64_t out) {
+  const int64_t in = x.dim(-1);
+  const bool out_in = step.target().linear_out_in;
+  const Shape shape = out_in ? Shape{out, in} : Shape{in, out};
+  const Value w =
+      step.weight(WeightSpec{tensor, step.target().weights, shape, {tensor}, {out, in}, !out_in});
+  return matmul(step, x, w, out_in);
+}
+
+Value linear(Step& step, Value x, const std::string& name, int64_t out, Bias bias) {
+  Value y = linear_weight(step, x, name + ".weight", out);
+  const std::string bias_name = name + ".bias";
+  if (bias == Bias::kYes || (bias == Bias::kIfPresent && step.has(bias_name)))
+    y = y + step.weight(bias_name, {out});
+  return y;
+}
+
+Value embedding(Step& step, const std::string& tensor, int64_t vocab, int64_t hidden) {
+  const Value table = step.weight(tensor, {vocab, hidden}, step.target().weights);
+  return convert(take_rows(table, step.tokens()), DType::kF32);
+}
+
+Value embedding_head(Step& step, Value x, const std::string& tensor, int64_t vocab) {
+  const Value table = step.weight(tensor, {vocab, x.dim(-1)}, step.target().weights);
+  return matmul(step, x, table, true);
+}
+
+ExpertMatrix expert_matrix(Step& step, const std::string& name,
+                           const std::vector<std::string>& tensors, int64_t in, int64_t out) {
+  const bool out_in = step.target().linear_out_in;
+  const int64_t experts = static_cast<int64_t>(tensors.size());
+  const Shape shape = out_in ? Shape{experts, out, in} : Shape{experts, in, out};
+  return {step.weight(WeightSpec{name, step.target().weights, shape, tensors, {out, in}, !out_in}),
+          in, out, out_in};
+}
+
+ExpertMatrix expert_matrix_stacked(Step& step, const std::string& tensor, int64_t experts,
+                                   int64_t in, int64_t out, bool source_in_out) {
+  const bool out_in = step.target().linear_out_in;
+  const Shape source = source_in_out ? Shape{experts, in, out} : Shape{experts, out, in};
+  const Shape shape = out_in ? Shape{experts, out, in} : Shape{experts, in, out};
+  return {step.weight(WeightSpec{
+              tensor, step.target().weights, shape, {tensor}, source, source_in_out == out_in}),
+          in, out, out_in};
+}
+
+}  // namespace continuo::ops
