@@ -1,0 +1,96 @@
+#include "checkpoint/huggingface.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/mapped_file.h"
+#include "checkpoint/quantization_config.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors_source.h"
+
+namespace continuo::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// A file's text; "" where there is no such file.
+Result<std::string> optional_text(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::string();
+  return read_text_file(path.string());
+}
+
+// A file's object; null where there is no such file.
+Result<json> optional_object(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return json();
+  CONTINUO_TRY(const std::string text, read_text_file(path.string()));
+  CONTINUO_TRY(json value, parse_json(text, path.string()));
+  if (!value.is_object())
+    return error(ErrorCode::kCorrupt, "{}: wanted a JSON object, got {}", path.string(),
+                 value.type_name());
+  return value;
+}
+
+Result<json> read_config(const fs::path& folder, const std::string& config_file) {
+  const fs::path path = config_file.empty() ? folder / "config.json" : fs::path(config_file);
+  CONTINUO_TRY(json config, optional_object(path));
+  if (!config.is_null()) return config;
+  return error(ErrorCode::kNotFound, "{}: no such file; {}", path.string(),
+               config_file.empty() ? "a model folder needs one (or give --config FILE)"
+                                   : "it was given as --config");
+}
+
+// A template is a string, or a list of named ones of which "default" is meant for chats.
+std::string template_text(const json& holder) {
+  if (!holder.is_object()) return "";
+  const auto value = holder.find("chat_template");
+  if (value == holder.end()) return "";
+  if (value->is_string()) return value->get<std::string>();
+  if (!value->is_array()) return "";
+  for (const json& entry : *value) {
+    if (!entry.is_object()) continue;
+    const auto name = entry.find("name"), text = entry.find("template");
+    if (name != entry.end() && *name == "default" && text != entry.end() && text->is_string())
+      return text->get<std::string>();
+  }
+  return "";
+}
+
+// Where transformers looks, in its order of precedence.
+Result<std::string> read_chat_template(const fs::path& folder, const json& tokenizer_config) {
+  CONTINUO_TRY(std::string text, optional_text(folder / "chat_template.jinja"));
+  if (!text.empty()) return text;
+  CONTINUO_TRY(const json holder, optional_object(folder / "chat_template.json"));
+  text = template_text(holder);
+  return text.empty() ? template_text(tokenizer_config) : text;
+}
+
+bool written_by_mlx(const SafetensorsSet& files) {
+  return std::any_of(files.files.begin(), files.files.end(),
+                     [](const SafetensorsFile& file) { return file.header.format == "mlx"; });
+}
+
+}  // namespace
+
+Result<Checkpoint> open_huggingface(const std::string& folder, const OpenOptions& options) {
+  const fs::path base(folder);
+  Checkpoint out;
+  out.path = folder;
+  out.format = "safetensors";
+  CONTINUO_TRY(out.config, read_config(base, options.config_file));
+  CONTINUO_TRY(out.generation_config, optional_object(base / "generation_config.json"));
+  CONTINUO_TRY(out.tokenizer_json, optional_text(base / "tokenizer.json"));
+  CONTINUO_TRY(out.tokenizer_config, optional_object(base / "tokenizer_config.json"));
+  CONTINUO_TRY(out.chat_template, read_chat_template(base, out.tokenizer_config));
+  if (!options.weights) return out;
+
+  CONTINUO_RETURN_IF_ERROR(check_quantization(out.config, folder));
+  CONTINUO_TRY(std::unique_ptr<SafetensorsSet> files, open_safetensors_folder(folder));
+  if (written_by_mlx(*files)) out.format = "mlx";
+  CONTINUO_TRY(out.tensors, make_safetensors_source(std::move(files), out.config));
+  return out;
+}
+
+}  // namespace continuo::checkpoint
