@@ -1,0 +1,155 @@
+//! One tokenizer, whatever file it came from.
+
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+use tokenizers::Model;
+
+use crate::bytes::from_byte_level;
+use crate::error::{Error, Kind, Result};
+use crate::gguf;
+use crate::model::Pipeline;
+use crate::stream::Joining;
+
+/// What the caller should know besides the ids. Absent ids are null.
+#[derive(Serialize, Default, Clone, Debug)]
+pub struct Info {
+    /// Highest id + 1, added tokens included.
+    pub vocab_size: u32,
+    pub bos: Option<u32>,
+    pub eos: Option<u32>,
+    pub eot: Option<u32>,
+    pub pad: Option<u32>,
+    pub unknown: Option<u32>,
+    /// Ids that end a generation, as far as the tokenizer alone says. Sorted.
+    pub end_ids: Vec<u32>,
+    /// First and last ids `encode` adds around the text when asked to add special tokens.
+    pub prefix: Vec<u32>,
+    pub suffix: Vec<u32>,
+}
+
+/// Immutable once built: any thread may use it.
+pub struct TextTokenizer {
+    pipeline: Pipeline,
+    // The same, reading special tokens in the text as ordinary text. Made on first use.
+    literal: OnceLock<Pipeline>,
+    joining: Joining,
+    info: Info,
+}
+
+fn internal(error: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Internal, error.to_string())
+}
+
+impl TextTokenizer {
+    /// From the text of a Hugging Face tokenizer.json.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let pipeline = Pipeline::from_str(text)
+            .map_err(|error| Error::corrupt(format!("tokenizer.json: {error}")))?;
+        let highest = pipeline.get_vocab(true).into_values().max();
+        let vocab_size = highest.map_or(0, |id| id.saturating_add(1));
+        let mut tokenizer = Self::new(
+            pipeline,
+            Info {
+                vocab_size,
+                ..Info::default()
+            },
+        )?;
+        tokenizer.find_added_ids()?;
+        Ok(tokenizer)
+    }
+
+    /// From a GGUF file's metadata, an object with the keys `tokenizer.ggml.*`, as JSON text.
+    pub fn from_gguf(metadata: &str) -> Result<Self> {
+        let (pipeline, info) = gguf::build(metadata)?;
+        Self::new(pipeline, info)
+    }
+
+    fn new(mut pipeline: Pipeline, info: Info) -> Result<Self> {
+        // What training left in the file; transformers resets both as well.
+        pipeline.with_truncation(None).map_err(internal)?;
+        pipeline.with_padding(None);
+        let joining = Joining::of(pipeline.get_decoder());
+        Ok(Self {
+            pipeline,
+            literal: OnceLock::new(),
+            joining,
+            info,
+        })
+    }
+
+    fn find_added_ids(&mut self) -> Result<()> {
+        let (bare, full) = (
+            self.encode("a", false, true)?,
+            self.encode("a", true, true)?,
+        );
+        let at = full
+            .windows(bare.len().max(1))
+            .position(|window| window == bare);
+        if let Some(at) = at {
+            self.info.prefix = full[..at].to_vec();
+            self.info.suffix = full[at + bare.len()..].to_vec();
+        }
+        Ok(())
+    }
+
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+    pub(crate) fn joining(&self) -> &Joining {
+        &self.joining
+    }
+
+    /// `parse_special`: special tokens written in the text become their ids.
+    pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
+        let pipeline = if parse_special {
+            &self.pipeline
+        } else {
+            self.literal.get_or_init(|| {
+                let mut copy = self.pipeline.clone();
+                copy.set_encode_special_tokens(true);
+                copy
+            })
+        };
+        let encoding = pipeline.encode_fast(text, add_special).map_err(internal)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids without a token are skipped, as in the reference.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.pipeline.decode(ids, skip_special).map_err(internal)
+    }
+
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.pipeline.id_to_token(id)
+    }
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.pipeline.token_to_id(token)
+    }
+    pub fn is_special(&self, id: u32) -> bool {
+        let added = self
+            .pipeline
+            .get_added_vocabulary()
+            .get_added_tokens_decoder();
+        added.get(&id).is_some_and(|token| token.special)
+    }
+    /// An id the decoder leaves out: unknown, or special and skipped.
+    pub(crate) fn visible_token(&self, id: u32, skip_special: bool) -> Option<String> {
+        let added = self.pipeline.get_added_vocabulary();
+        let token = added
+            .simple_id_to_token(id)
+            .or_else(|| self.pipeline.get_model().id_to_token(id))?;
+        (!skip_special || !added.is_special_token(&token)).then_some(token)
+    }
+
+    /// The bytes an id adds to the text, wherever it stands.
+    pub fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
+        let token = self.token(id)?;
+        Some(match &self.joining {
+            Joining::ByteLevel => from_byte_level(&token),
+            Joining::Pieces(pieces) => pieces.bytes(&token),
+            Joining::Whole => self.decode(&[id], false).ok()?.into_bytes(),
+        })
+    }
+}

@@ -1,0 +1,81 @@
+// Tokenizer: text to token ids and back, from a tokenizer.json or the metadata of a GGUF file.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "text/stream_decoder.h"
+
+struct ContinuoTokenizer;
+
+namespace continuo::text {
+
+// What a checkpoint says about its tokenizer. Borrowed for the call; null and "" mean not there.
+// tokenizer_json wins over gguf where both are given.
+struct TokenizerSource {
+  std::string_view tokenizer_json;                    // contents of tokenizer.json
+  const nlohmann::json* gguf = nullptr;               // object with the keys "tokenizer.ggml.*"
+  const nlohmann::json* tokenizer_config = nullptr;   // tokenizer_config.json
+  const nlohmann::json* config = nullptr;             // config.json: eos_token_id
+  const nlohmann::json* generation_config = nullptr;  // generation_config.json: eos_token_id
+};
+
+struct EncodeOptions {
+  bool add_special = true;    // what the tokenizer puts around a text (BOS, seldom EOS)
+  bool parse_special = true;  // special tokens written in the text become their ids
+};
+
+// Immutable and cheap to copy (copies share it); any thread.
+//
+// tokenizer.json goes through Hugging Face's `tokenizers`. GGUF: "gpt2" (byte-level BPE, cut by
+// `pre`), "llama" (SentencePiece BPE by score), "rwkv", "plamo2", as llama.cpp reads them.
+class Tokenizer {
+ public:
+  // kNotFound: the checkpoint has no tokenizer; kUnsupported: a GGUF model or `pre` not known here;
+  // kCorrupt: the files contradict themselves.
+  static Result<Tokenizer> create(const TokenizerSource& source);
+
+  // Bytes that are no UTF-8 are read as U+FFFD. A rendered chat is encoded with
+  // {.add_special = false}: its template has written BOS already.
+  Result<std::vector<int32_t>> encode(std::string_view text, EncodeOptions options = {}) const;
+  // Ids without a token (a padded vocabulary's rows) add nothing.
+  Result<std::string> decode(std::span<const int32_t> ids, bool skip_special = true) const;
+  // Text of ids that arrive one at a time; may outlive the tokenizer.
+  StreamDecoder stream(bool skip_special = true) const;
+
+  std::optional<std::string> token(int32_t id) const;        // as the vocabulary writes it: "Ġthe"
+  std::optional<std::string> token_bytes(int32_t id) const;  // what it adds to a text: " the"
+  std::optional<int32_t> id(std::string_view token) const;
+  bool is_special(int32_t id) const;
+
+  int32_t vocab_size() const;  // highest id + 1; the model's logits may have more rows
+  std::optional<int32_t> bos() const;
+  std::optional<int32_t> eos() const;
+  std::optional<int32_t> eot() const;  // end of a turn, where the format knows one (GGUF)
+  std::optional<int32_t> pad() const;
+  bool adds_bos() const;  // encode({.add_special = true}) puts BOS first
+
+  // Every id that ends a generation: eos_token_id of generation_config and config, the tokenizer's
+  // EOS, and for GGUF EOT, EOM and the well-known turn ends llama.cpp stops at.
+  const std::set<int32_t>& eos_ids() const;
+  bool is_eos(int32_t id) const { return eos_ids().contains(id); }
+
+  // "bos_token" -> "<s>", ...: the variables chat templates expect.
+  const std::map<std::string, std::string>& special_tokens() const;
+
+ private:
+  struct State;
+  explicit Tokenizer(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  std::shared_ptr<const State> state_;
+};
+
+}  // namespace continuo::text
