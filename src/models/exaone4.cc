@@ -1,0 +1,39 @@
+// EXAONE 4: norms after each branch, q and k normed by head; with a sliding window, the full layers
+// do not rotate. Reference: transformers modeling_exaone4.py.
+#include "models/config_defaults.h"
+#include "models/decoder.h"
+#include "models/families.h"
+
+namespace continuo::models {
+namespace {
+
+class Exaone4 : public Decoder {
+ public:
+  Exaone4(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
+    facts_.family = "exaone4";
+    if (!config.has("sliding_window")) return;  // all layers full, all rotate
+    read_layer_types(config, 4);
+    for (LayerAttention& layer : layers_) layer.rotates = layer.sliding;
+  }
+
+  Value layer(Step& step, int64_t index, Value x) const override {
+    SelfAttention block = attention_block(step, index);
+    norm_heads(step, block, index);
+    return post_norm_layer(step, index, x, block);
+  }
+};
+
+constexpr char kDefaults[] = R"({"rms_norm_eps": 1e-5, "sliding_window": 4096})";
+
+}  // namespace
+
+const Family kExaone4{"exaone4",
+                      {"exaone4"},
+                      {"Exaone4ForCausalLM"},
+                      "attention, sliding window",
+                      "kv",
+                      {"exaone4"},
+                      "",
+                      make_model_with<Exaone4, kDefaults>};
+
+}  // namespace continuo::models

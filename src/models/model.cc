@@ -1,0 +1,101 @@
+#include "models/model.h"
+
+#include <fmt/format.h>
+
+namespace continuo::models {
+namespace {
+
+// Text models stand alone, or inside a multimodal checkpoint under one of these.
+std::string find_prefix(const HasTensor& has) {
+  for (const char* prefix : {"model.", "model.language_model.", "language_model.model.",
+                             "language_model.", "transformer.", ""})
+    if (has(std::string(prefix) + "embed_tokens.weight")) return prefix;
+  return "model.";
+}
+
+}  // namespace
+
+Model::Model(const ConfigView& config, HasTensor has) : has_(std::move(has)) {
+  facts_.model_type = config.text("model_type", "");
+  facts_.vocab = config.size("vocab_size");
+  facts_.hidden = config.size({"hidden_size", "d_model", "n_embd"});
+  // Nemotron-H only lists its layers.
+  const int64_t listed = static_cast<int64_t>(config.strings("layers_block_type").size());
+  const Keys layers{"num_hidden_layers", "n_layer", "n_layers"};
+  facts_.layers = listed > 0 ? config.size(layers, listed) : config.size(layers);
+  if (facts_.layers > 4096)
+    config.fail(fmt::format("num_hidden_layers: wanted at most 4096, got {}", facts_.layers));
+  facts_.max_positions = config.size({"max_position_embeddings", "n_positions", "max_seq_len"}, 0);
+  norm_eps_ = config.number(
+      {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon"}, 1e-6);
+  prefix_ = find_prefix(has_);
+  tied_ = config.flag("tie_word_embeddings", false);
+}
+
+std::string Model::layer_prefix(int64_t index) const {
+  return fmt::format("{}layers.{}", prefix_, index);
+}
+
+std::string Model::state_name(int64_t index) { return fmt::format("layers.{}", index); }
+
+Value Model::embed(Step& step) const {
+  return embedding(step, prefix_ + "embed_tokens.weight", facts_.vocab, facts_.hidden);
+}
+
+Value Model::final_norm(Step& step, Value x) const {
+  return rms_norm(step, x, prefix_ + "norm", norm_eps_);
+}
+
+Value Model::head(Step& step, Value x) const {
+  if (tied_) return embedding_head(step, x, prefix_ + "embed_tokens.weight", facts_.vocab);
+  // Where the text model is inside another, the head may be beside it.
+  for (const char* name : {"lm_head", "language_model.lm_head", "model.lm_head"})
+    if (has_(std::string(name) + ".weight")) return linear(step, x, name, facts_.vocab);
+  return linear(step, x, "lm_head", facts_.vocab);
+}
+
+namespace {
+
+Value write_head(const Model& model, Step& step, Value x, const std::vector<Value>& trace) {
+  switch (step.shape().head) {
+    case Head::kAll:
+      return model.head(step, model.final_norm(step, x));
+    case Head::kLast:
+      return model.head(step, model.final_norm(step, step.last_column(x)));
+    case Head::kArgmax:
+      return argmax(model.head(step, model.final_norm(step, step.last_column(x))), -1);
+    case Head::kLayers:
+      break;
+  }
+  std::vector<Value> layers;
+  for (size_t i = 0; i < trace.size(); ++i) {
+    Value last = step.last_column(trace[i]);
+    if (i + 1 == trace.size()) last = model.final_norm(step, last);
+    layers.push_back(expand_dims(last, 0));
+  }
+  return concat(layers, 0);
+}
+
+}  // namespace
+
+Result<StepGraph> write_step(const Model& model, const StepShape& shape, const Target& target) {
+  try {
+    Step step(shape, target, model.has_tensor(), model.facts().vocab);
+    Value x = model.embed(step);
+    std::vector<Value> trace{x};
+    for (int64_t i = 0; i < model.facts().layers; ++i) {
+      step.graph().comment(fmt::format("layer {}", i));
+      x = model.layer(step, i, x);
+      trace.push_back(x);
+    }
+    step.graph().comment("head");
+    step.finish(write_head(model, step, x, trace));
+    return StepGraph{step.shape(), step.graph().text(), step.graph().arguments(), step.weights(),
+                     step.state()};
+  } catch (const CheckFailure& failure) {
+    return error(ErrorCode::kInvalidArgument, "{} ({}): {}", model.facts().model_type,
+                 model.facts().family, failure.what());
+  }
+}
+
+}  // namespace continuo::models

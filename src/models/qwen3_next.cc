@@ -1,0 +1,71 @@
+// Qwen3-Next: gated delta nets and gated attention, mixtures of experts with a gated shared one.
+// Reference: transformers modeling_qwen3_next.py.
+#include <algorithm>
+
+#include "models/families.h"
+#include "models/gated_delta_hybrid.h"
+#include "ops/sparse_mlp.h"
+
+namespace continuo::models {
+namespace {
+
+class Qwen3Next : public GatedDeltaHybrid {
+ public:
+  Qwen3Next(const ConfigView& config, HasTensor has) : GatedDeltaHybrid(config, std::move(has)) {
+    facts_.family = "qwen3_next";
+    inner_ = config.size("intermediate_size", 5632);
+    sparse_step_ = config.size("decoder_sparse_step", 1);
+    dense_ = config.integers("mlp_only_layers");
+    sparse_.experts = config.integer({"num_experts", "num_local_experts"}, 512);  // 0: all dense
+    if (sparse_.experts < 0) config.fail("num_experts: wanted 0 or more");
+    sparse_.inner = config.size("moe_intermediate_size", 512);
+    sparse_.act = activation(config.text("hidden_act", "silu"));
+    sparse_.router.top_k = config.size("num_experts_per_tok", 10);
+    sparse_.router.normalise = config.flag("norm_topk_prob", true);
+    sparse_.shared = "shared_expert";
+    sparse_.shared_inner = config.size("shared_expert_intermediate_size", 512);
+    sparse_.shared_gate = "shared_expert_gate";
+  }
+
+ protected:
+  // Both projections hold one key head after the other: [q k v z] of it and [b a] of it, v, z, b
+  // and a of its value heads.
+  Projected project_linear(Step& step, Value x, const std::string& prefix) const override {
+    const int64_t R = step.rows(), T = step.columns(), Hk = net_.key_heads, K = net_.key_dim;
+    const int64_t per_key = net_.value_heads / Hk, values = per_key * net_.value_dim;
+    const Value qkvz = linear(step, x, prefix + ".in_proj_qkvz", 2 * (net_.keys() + net_.values()));
+    const Value ba = linear(step, x, prefix + ".in_proj_ba", 2 * net_.value_heads);
+    const std::vector<Value> wide =
+        split(reshape(qkvz, {R, T, Hk, 2 * (K + values)}), -1, {K, K, values, values});
+    const std::vector<Value> narrow =
+        split(reshape(ba, {R, T, Hk, 2 * per_key}), -1, {per_key, per_key});
+    const auto flat = [&](Value part) { return reshape(part, {R, T, Hk * part.dim(3)}); };
+    return {concat({flat(wide[0]), flat(wide[1]), flat(wide[2])}, -1), flat(wide[3]),
+            flat(narrow[1]), flat(narrow[0])};
+  }
+
+  Value feed_forward(Step& step, int64_t index, Value x, const std::string& prefix) const override {
+    const bool listed = std::find(dense_.begin(), dense_.end(), index) != dense_.end();
+    return listed || sparse_.experts == 0 || (index + 1) % sparse_step_ != 0
+               ? gated_mlp(step, x, prefix, inner_, sparse_.act)
+               : sparse_mlp(step, x, prefix, sparse_);
+  }
+
+ private:
+  int64_t inner_ = 0, sparse_step_ = 1;
+  std::vector<int64_t> dense_;
+  SparseMlp sparse_;
+};
+
+}  // namespace
+
+const Family kQwen3Next{"qwen3_next",
+                        {"qwen3_next"},
+                        {"Qwen3NextForCausalLM"},
+                        "gated delta net, attention",
+                        "recurrent (conv tail, delta state), kv",
+                        {"qwen3_next", "qwen3_next_f16"},
+                        "The multi-token prediction layer is not used.",
+                        make_model<Qwen3Next>};
+
+}  // namespace continuo::models
