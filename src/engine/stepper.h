@@ -1,0 +1,87 @@
+// Stepper: runs a model's step graphs on an executor. It owns the state arrays of all slots,
+// writes and compiles each graph once, and checks every index on the host before a step, because
+// the device does not (docs/architecture.md).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine/compile_cache.h"
+#include "engine/state_pool.h"
+#include "engine/weights.h"
+#include "models/model.h"
+#include "runtime/executor.h"
+
+namespace continuo::engine {
+
+struct StepperOptions {
+  int64_t slots = 1;
+  int64_t context = 0;  // positions a slot holds
+  int64_t limit = 0;    // StepShape::limit; 0 = context
+  bool show_progress = false;
+};
+
+// Which graph runs a step.
+struct StepKey {
+  int64_t rows = 1, columns = 1;
+  int64_t attended = 0;  // 0 = the whole context
+  models::Head head = models::Head::kLast;
+  auto operator<=>(const StepKey&) const = default;
+};
+
+// One step's input. Rows whose length is 0 are idle.
+struct StepInput {
+  std::vector<int32_t> tokens;               // [R,T]
+  std::vector<int32_t> slot, start, length;  // [R]
+};
+
+// One thread. Executor, model, weights and cache outlive it.
+class Stepper {
+ public:
+  Stepper(runtime::Executor& executor, const models::Model& model, const graph::Target& target,
+          Weights& weights, CompileCache& cache, const StepperOptions& options);
+
+  // Writes and compiles a graph, loads the weights it wants that are not there yet.
+  Status prepare(const StepKey& key);
+  // Runs one step, advancing the state; returns the head's output, perhaps still being computed.
+  // kInvalidArgument: an index out of range, nothing ran. Another error: the step may have consumed
+  // the state; state_lost() is then true and reset() must follow.
+  Result<runtime::BufferPtr> run(const StepKey& key, const StepInput& input);
+  bool state_lost() const { return state_.lost(); }
+  // All slots empty, state arrays zero.
+  Status reset();
+
+  const StepperOptions& options() const { return options_; }
+  const models::Model& model() const { return model_; }
+  const graph::Target& target() const { return target_; }
+  // The slots' state: snapshot, restore, fork, clear. Allocated by the first prepare() or run().
+  StatePool& state() { return state_; }
+
+ private:
+  // Which buffer an argument after the four inputs is: state_[index], or the graph's weight.
+  struct Source {
+    bool is_state = false;
+    size_t index = 0;
+  };
+  struct Compiled {
+    runtime::ProgramPtr program;
+    std::vector<runtime::Buffer*> weights;
+    std::vector<Source> order;
+  };
+  Status check(const StepKey& key, const StepInput& input) const;
+  Result<Compiled*> compiled(const StepKey& key);
+
+  runtime::Executor& executor_;
+  const models::Model& model_;
+  graph::Target target_;
+  Weights& weights_;
+  CompileCache& cache_;
+  StepperOptions options_;
+  std::map<StepKey, Compiled> programs_;
+  StatePool state_;
+};
+
+}  // namespace continuo::engine
