@@ -1,0 +1,248 @@
+// continuo verify: golden cases, every config, every feed, several rows.
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/command.h"
+#include "engine/probe.h"
+
+namespace continuo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr double kTolerance = 1e-3;  // max |dlogit|, absolute, float32
+constexpr int64_t kRows = 3;
+
+struct Options {
+  ModelOptions model;
+  std::vector<std::string> cases;
+  bool json = false, layers = false;
+};
+
+// One line of the table: a case read through one config.
+struct Outcome {
+  std::string name, config;
+  int64_t prompts = 0, runs = 0;
+  double error = 0, seconds = 0;
+  bool greedy = true;
+  std::string problem;  // an error's message, or the first mismatch
+  bool passed() const { return problem.empty() && greedy && error <= kTolerance; }
+};
+
+struct Golden {
+  struct Prompt {
+    std::vector<int32_t> ids, greedy;
+    std::vector<float> logits;
+  };
+  std::vector<Prompt> prompts;
+};
+
+Result<json> read_json(const fs::path& path) {
+  std::ifstream file(path);
+  if (!file) return error(ErrorCode::kNotFound, "cannot read {}", path.string());
+  std::stringstream text;
+  text << file.rdbuf();
+  return checkpoint::parse_json(text.str(), path.string());
+}
+
+Result<Golden> read_golden(const fs::path& path) {
+  CONTINUO_TRY(const json root, read_json(path));
+  try {
+    Golden golden;
+    for (const json& prompt : root.at("prompts"))
+      golden.prompts.push_back({prompt.at("ids").get<std::vector<int32_t>>(),
+                                prompt.at("greedy").get<std::vector<int32_t>>(),
+                                prompt.at("last_logits").get<std::vector<float>>()});
+    return golden;
+  } catch (const json::exception& failure) {
+    return error(ErrorCode::kCorrupt, "{}: {}", path.string(), failure.what());
+  }
+}
+
+struct Variant {
+  std::string name, config, model, config_file;
+};
+
+// A case directory holds golden.json and config.json, perhaps config.hub.json; the same model may
+// lie beside it as gguf/NAME.gguf.
+std::vector<Variant> variants_of(const fs::path& directory) {
+  const std::string name = directory.filename().string();
+  std::vector<Variant> variants{{name, "config.json", directory.string(), ""}};
+  if (fs::exists(directory / "config.hub.json"))
+    variants.push_back(
+        {name, "config.hub.json", directory.string(), (directory / "config.hub.json").string()});
+  const fs::path gguf = directory.parent_path() / "gguf" / (name + ".gguf");
+  if (fs::exists(gguf)) variants.push_back({name, "gguf", gguf.string(), ""});
+  return variants;
+}
+
+void compare(const engine::ProbeResult& got, const Golden::Prompt& wanted, const std::string& how,
+             Outcome& outcome) {
+  double worst = got.logits.size() == wanted.logits.size() ? 0 : INFINITY;
+  for (size_t i = 0; i < wanted.logits.size() && worst != INFINITY; ++i) {
+    const double difference = std::abs(double(got.logits[i]) - double(wanted.logits[i]));
+    worst = difference <= worst ? worst : (std::isnan(difference) ? INFINITY : difference);
+  }
+  outcome.error = std::max(outcome.error, worst);
+  const bool greedy = got.greedy == wanted.greedy;
+  outcome.greedy = outcome.greedy && greedy;
+  ++outcome.runs;
+  if (outcome.problem.empty() && (!greedy || worst > kTolerance))
+    outcome.problem = fmt::format("prompt of {}, {}: max|dlogit| {:.3g}, greedy {}",
+                                  wanted.ids.size(), how, worst, greedy ? "equal" : "differs");
+}
+
+// All feeds and rows of one prompt; probes that cannot run are the outcome's problem.
+Status probe_prompt(engine::Stepper& stepper, const Golden::Prompt& prompt, int64_t longest,
+                    Outcome& outcome) {
+  for (const int64_t columns : {0, 1, 5, 16}) {
+    for (const int64_t row : {int64_t{0}, kRows - 1, int64_t{1}}) {
+      engine::ProbeOptions options{{columns}, row, kRows, row == 1, int64_t(prompt.greedy.size()),
+                                   longest};
+      if (options.indirect && columns != 16) continue;  // one slot of three, as prefill uses it
+      CONTINUO_TRY(const auto result, engine::probe(stepper, prompt.ids, options));
+      compare(result, prompt,
+              fmt::format("{}, {} {}", options.feed.name(), options.indirect ? "slot" : "row", row),
+              outcome);
+    }
+  }
+  return ok_status();
+}
+
+Status verify_variant(const Options& options, const Variant& variant, const Golden& golden,
+                      Outcome& outcome) {
+  engine::LoadOptions load = options.model.load;
+  load.model = variant.model;
+  load.config_file = variant.config_file;
+  if (load.dtype == "auto") load.dtype = "f32";  // goldens are float32
+  CONTINUO_TRY(auto loaded, engine::load_model(load));
+  int64_t longest = 1;
+  for (const auto& prompt : golden.prompts)
+    longest = std::max(longest, int64_t(prompt.ids.size() + prompt.greedy.size()));
+  const int64_t context = (longest + 15) / 16 * 16;
+  const auto switches = loaded->model->facts().rope_switches_at;
+  // LongRoPE's tables depend on the longest sequence served, so short and long prompts part here.
+  for (const bool is_long : {false, true}) {
+    std::vector<const Golden::Prompt*> prompts;
+    for (const auto& prompt : golden.prompts) {
+      const int64_t end = int64_t(prompt.ids.size() + prompt.greedy.size());
+      if ((switches && end > *switches) == is_long) prompts.push_back(&prompt);
+    }
+    if (prompts.empty()) continue;
+    const int64_t limit = switches && !is_long ? *switches : context;
+    engine::Stepper stepper(*loaded->executor, *loaded->model, loaded->target, *loaded->weights,
+                            *loaded->cache, {kRows, context, limit, false});
+    for (const Golden::Prompt* prompt : prompts) {
+      CONTINUO_RETURN_IF_ERROR(
+          probe_prompt(stepper, *prompt, int64_t(prompts.back()->ids.size()), outcome));
+      ++outcome.prompts;
+    }
+  }
+  return ok_status();
+}
+
+// Where a port goes wrong first: the largest difference of the hidden state after each layer.
+Status print_layers(const Options& options, const Variant& variant, const Golden& golden) {
+  CONTINUO_TRY(const json root, read_json(fs::path(variant.model) / "layers.json"));
+  engine::LoadOptions load = options.model.load;
+  load.model = variant.model;
+  load.dtype = "f32";
+  CONTINUO_TRY(auto loaded, engine::load_model(load));
+  const auto& ids = golden.prompts.at(root.value("prompt", size_t{1})).ids;
+  engine::Stepper stepper(*loaded->executor, *loaded->model, loaded->target, *loaded->weights,
+                          *loaded->cache, {1, 64, 0, false});
+  CONTINUO_TRY(const auto layers, engine::probe_layers(stepper, ids));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    double worst = 0;
+    for (size_t j = 0; j < layers[i].size(); ++j)
+      worst = std::max(worst,
+                       std::abs(layers[i][j] - root.at("hidden_states").at(i).at(j).get<double>()));
+    fmt::print(stderr, "{:<24} {:<16} max|dhidden| {:.3g}\n", variant.name,
+               i == 0 ? "embedding" : fmt::format("layer {}", i - 1), worst);
+  }
+  return ok_status();
+}
+
+std::vector<Outcome> verify_case(const Options& options, const std::string& directory) {
+  std::vector<Outcome> outcomes;
+  fs::path path = fs::path(directory).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();
+  auto golden = read_golden(path / "golden.json");
+  if (!golden.ok()) {
+    Outcome outcome{path.filename().string(), ""};
+    outcome.problem = golden.error().message;
+    return {outcome};
+  }
+  for (const Variant& variant : variants_of(path)) {
+    Outcome outcome{variant.name, variant.config};
+    const auto start = std::chrono::steady_clock::now();
+    if (options.layers && variant.config == "config.json")
+      if (Status status = print_layers(options, variant, *golden); !status.ok())
+        fmt::print(stderr, "{}: {}\n", variant.name, status.error().message);
+    if (Status status = verify_variant(options, variant, *golden, outcome); !status.ok())
+      outcome.problem = status.error().message;
+    outcome.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    outcomes.push_back(std::move(outcome));
+  }
+  return outcomes;
+}
+
+void print_header() {
+  fmt::print("{:<22} {:<16} {:>7} {:>5} {:>10} {:<7} {:>6}  {}\n", "case", "config", "prompts",
+             "runs", "max error", "greedy", "time", "result");
+}
+
+void print_line(const Outcome& outcome) {
+  fmt::print("{:<22} {:<16} {:>7} {:>5} {:>10.2e} {:<7} {:>5.1f}s  {}\n", outcome.name,
+             outcome.config, outcome.prompts, outcome.runs, outcome.error,
+             outcome.greedy ? "equal" : "DIFFERS", outcome.seconds,
+             outcome.passed() ? "pass" : "FAIL " + outcome.problem);
+  std::fflush(stdout);
+}
+
+json to_json(const Outcome& outcome) {
+  return {
+      {"case", outcome.name},       {"config", outcome.config},   {"prompts", outcome.prompts},
+      {"runs", outcome.runs},       {"max_error", outcome.error}, {"greedy_equal", outcome.greedy},
+      {"seconds", outcome.seconds}, {"passed", outcome.passed()}, {"problem", outcome.problem}};
+}
+
+int run(const Options& options) {
+  json lines = json::array();
+  bool passed = true;
+  if (!options.json) print_header();
+  for (const std::string& directory : options.cases) {
+    for (const Outcome& outcome : verify_case(options, directory)) {
+      passed = passed && outcome.passed();
+      if (options.json)
+        lines.push_back(to_json(outcome));
+      else
+        print_line(outcome);
+    }
+  }
+  if (options.json) fmt::print("{}\n", lines.dump());
+  return passed ? kSuccess : kMismatch;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "verify", "Compare golden cases with the reference: every config, feed and row");
+  add_model_options(*command, options->model, false);
+  command
+      ->add_option("case", options->cases, "case directories (golden.json, config.json, weights)")
+      ->required();
+  command->add_flag("--json", options->json, "a JSON list instead of the table");
+  command->add_flag("--layers", options->layers,
+                    "also print, to stderr, each layer's difference from layers.json");
+  command->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace continuo::cli
