@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "base/half.h"
@@ -164,7 +165,7 @@ Status Weights::load(const std::vector<WeightSpec>& specs, bool show_progress) {
   std::atomic<size_t> next{0};
   std::mutex mutex;
   Status failure;
-  const auto reader = [&] {
+  const auto read_some = [&] {
     for (size_t i = next++; i < wanted.size(); i = next++) {
       const WeightSpec& spec = *wanted[i];
       const auto direct = as_it_lies(source_, spec);
@@ -198,6 +199,15 @@ Status Weights::load(const std::vector<WeightSpec>& specs, bool show_progress) {
       bytes_ += bytes;
       progress.advance(bytes, spec.name);
       entries_[spec.name] = std::move(entry);
+    }
+  };
+  const auto reader = [&] {
+    try {
+      read_some();
+    } catch (const std::bad_alloc&) {
+      const std::lock_guard lock(mutex);
+      failure = error(ErrorCode::kResourceExhausted,
+                      "out of memory after {} of {} bytes of weights", bytes_, total);
     }
   };
   std::vector<std::thread> threads;
