@@ -18,26 +18,25 @@ class Cohere : public Decoder {
   }
 
   Value layer(Step& step, int64_t index, Value x) const override {
-    SelfAttention block = attention_block(step, index);
-    if (norms_qk_) norm_each_head(step, block, index);
-    const Value h = layer_norm(step, x, layer_prefix(index) + ".input_layernorm", norm_eps_, false);
-    return x + attend(step, index, h, block) + mlp(step, index, h);
-  }
-
-  Value final_norm(Step& step, Value x) const override {
-    return layer_norm(step, x, prefix_ + "norm", norm_eps_, false);
+    return parallel_layer(step, index, x);
   }
 
   Value head(Step& step, Value x) const override { return Decoder::head(step, x) * logit_scale_; }
 
  private:
+  Value norm(Step& step, Value x, const std::string& name) const override {
+    return layer_norm(step, x, name, norm_eps_, false);
+  }
+
   // Each head has a weight of its own: [heads, D].
-  void norm_each_head(Step& step, SelfAttention& block, int64_t index) const {
-    const std::string prefix = layer_prefix(index) + ".self_attn.";
-    block.qk_norm = [this, &step, prefix](Value x, char which) {
-      const Value w = step.weight(prefix + which + "_norm.weight", {x.dim(2), x.dim(3)});
+  SelfAttention attention_block(Step& step, int64_t index) const override {
+    SelfAttention block = Decoder::attention_block(step, index);
+    if (!norms_qk_) return block;
+    block.qk_norm = [this, &step, prefix = attention_prefix(index)](Value x, char which) {
+      const Value w = step.weight(prefix + "." + which + "_norm.weight", {x.dim(2), x.dim(3)});
       return layer_norm(x, w, Value(), norm_eps_);
     };
+    return block;
   }
 
   bool norms_qk_ = false;
@@ -48,8 +47,8 @@ class Cohere2 : public Cohere {
  public:
   Cohere2(const ConfigView& config, HasTensor has) : Cohere(config, std::move(has)) {
     facts_.family = "cohere2";
-    read_layer_types(config, 4);
-    for (LayerAttention& layer : layers_) layer.rotates = layer.sliding;
+    read_windows(config, 4);
+    for (LayerAttention& layer : layers_) layer.rotates = layer.window > 0;
   }
 };
 

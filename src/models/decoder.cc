@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "models/layer_types.h"
+
 namespace continuo::models {
 
 Decoder::Decoder(const ConfigView& config, HasTensor has, const RopeDefaults& rope)
@@ -12,6 +14,11 @@ Decoder::Decoder(const ConfigView& config, HasTensor has, const RopeDefaults& ro
   attention_.heads = config.size("num_attention_heads");
   attention_.kv_heads = config.size("num_key_value_heads", attention_.heads);
   attention_.head_dim = config.size("head_dim", facts_.hidden / attention_.heads);
+  if (attention_.head_dim < 1 || attention_.heads % attention_.kv_heads != 0)
+    config.fail(
+        fmt::format("wanted num_key_value_heads to divide num_attention_heads and a "
+                    "positive head_dim, got {}, {} and {}",
+                    attention_.kv_heads, attention_.heads, attention_.head_dim));
   attention_.options.scale = 1 / std::sqrt(double(attention_.head_dim));
   attention_.bias = attention_.out_bias =
       config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
@@ -25,55 +32,49 @@ Decoder::Decoder(const ConfigView& config, HasTensor has, const RopeDefaults& ro
   set_windows(0);
 }
 
+int64_t Decoder::read_window(const ConfigView& config) {
+  const int64_t window = config.integer("sliding_window", 0);
+  if (window < 0) config.fail(fmt::format("sliding_window: wanted 0 or more, got {}", window));
+  return window;
+}
+
 void Decoder::set_windows(int64_t window) {
-  layers_.assign(static_cast<size_t>(facts_.layers), {window, window > 0, true});
+  layers_.assign(static_cast<size_t>(facts_.layers), {window, true});
+  name_mixers();
+}
+
+void Decoder::set_windows(const ConfigView& config, int64_t window, const Slides& slides) {
+  const std::vector<std::string> types = read_layer_types(config, "layer_types", facts_.layers,
+                                                          {"sliding_attention", "full_attention"});
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const bool listed = !types.empty() && types[i] == "sliding_attention";
+    if (listed && window == 0)
+      config.fail("layer_types has \"sliding_attention\", but there is no sliding_window");
+    layers_[i].window = listed || (types.empty() && slides(int64_t(i))) ? window : 0;
+  }
   name_mixers();
 }
 
 namespace {
 
-// What `sliding_window_pattern` says of each layer, or `pattern` where the config has none.
-std::vector<bool> sliding_by_pattern(const ConfigView& config, size_t layers, int64_t pattern) {
-  std::vector<bool> sliding(layers);
+// Whether a layer slides by `sliding_window_pattern`, or by `pattern` where the config has none.
+bool slides_by_pattern(const ConfigView& config, int64_t layers, int64_t pattern, int64_t index) {
   const Keys key{"sliding_window_pattern", "_sliding_window_pattern"};
   const auto given = config.raw().find("sliding_window_pattern");
-  if (given != config.raw().end() && given->is_string()) {
-    const std::string letters = config.text(key);
-    if (letters.empty() || letters.find_first_not_of("LG") != std::string::npos)
-      config.fail(
-          fmt::format("sliding_window_pattern: wanted letters L and G, got \"{}\"", letters));
-    for (size_t i = 0; i + 1 < layers; ++i) sliding[i] = letters[i % letters.size()] == 'L';
-    return sliding;
-  }
-  const size_t every = static_cast<size_t>(config.size(key, pattern));
-  for (size_t i = 0; i < layers; ++i) sliding[i] = (i + 1) % every != 0;
-  return sliding;
-}
-
-std::vector<bool> sliding_layers(const ConfigView& config, size_t layers, int64_t pattern) {
-  const std::vector<std::string> types = config.strings("layer_types");
-  if (types.empty()) return sliding_by_pattern(config, layers, pattern);
-  if (types.size() != layers)
-    config.fail(fmt::format("layer_types: wanted {} entries, got {}", layers, types.size()));
-  std::vector<bool> sliding(layers);
-  for (size_t i = 0; i < layers; ++i) {
-    if (types[i] != "sliding_attention" && types[i] != "full_attention")
-      config.fail(fmt::format("layer_types: wanted sliding_attention or full_attention, got \"{}\"",
-                              types[i]));
-    sliding[i] = types[i] == "sliding_attention";
-  }
-  return sliding;
+  if (given == config.raw().end() || !given->is_string())
+    return (index + 1) % config.size(key, pattern) != 0;
+  const std::string letters = config.text(key);
+  if (letters.empty() || letters.find_first_not_of("LG") != std::string::npos)
+    config.fail(fmt::format("sliding_window_pattern: wanted letters L and G, got \"{}\"", letters));
+  return index + 1 < layers && letters[size_t(index) % letters.size()] == 'L';
 }
 
 }  // namespace
 
-void Decoder::read_layer_types(const ConfigView& config, int64_t pattern) {
-  const int64_t window = config.integer("sliding_window", 0);
-  if (window < 0) config.fail(fmt::format("sliding_window: wanted 0 or more, got {}", window));
-  const std::vector<bool> sliding = sliding_layers(config, layers_.size(), pattern);
-  for (size_t i = 0; i < layers_.size(); ++i)
-    layers_[i] = {sliding[i] ? window : 0, sliding[i] && window > 0, true};
-  name_mixers();
+void Decoder::read_windows(const ConfigView& config, int64_t pattern) {
+  set_windows(config, read_window(config), [&](int64_t index) {
+    return slides_by_pattern(config, facts_.layers, pattern, index);
+  });
 }
 
 void Decoder::name_mixers() {
@@ -83,55 +84,52 @@ void Decoder::name_mixers() {
                                              : "attention");
 }
 
-SelfAttention Decoder::attention_block(const Step& step, int64_t index) const {
+Value Decoder::norm(Step& step, Value x, const std::string& name) const {
+  return rms_norm(step, x, name, norm_eps_);
+}
+
+SelfAttention Decoder::attention_block(Step& step, int64_t index) const {
   const LayerAttention& layer = layers_[static_cast<size_t>(index)];
   SelfAttention block = attention_;
   block.options.window = layer.window;
-  const RopeConfig& rope = layer.sliding && sliding_rope_ ? *sliding_rope_ : rope_;
+  const RopeConfig& rope = layer.window > 0 && sliding_rope_ ? *sliding_rope_ : rope_;
   if (layer.rotates) block.rope = rope.rope(step.shape().limit);
+  if (qk_norm_ == QkNorm::kNone) return block;
+  block.qk_norm = [this, &step, prefix = attention_prefix(index)](Value x, char which) {
+    const std::string name = prefix + "." + which + "_norm";
+    if (qk_norm_ == QkNorm::kEachHead) return norm(step, x, name);
+    return reshape(norm(step, reshape(x, {x.dim(0), x.dim(1), -1}), name), x.shape());
+  };
   return block;
 }
 
-void Decoder::norm_heads(Step& step, SelfAttention& block, int64_t index, double offset) const {
-  const std::string prefix = layer_prefix(index) + ".self_attn.";
-  block.qk_norm = [this, &step, prefix, offset](Value x, char which) {
-    return rms_norm(step, x, prefix + which + "_norm", norm_eps_, offset);
-  };
+Value Decoder::attend(Step& step, int64_t index, Value x) const {
+  return self_attention(step, x, attention_prefix(index), state_name(index),
+                        attention_block(step, index));
 }
 
-void Decoder::norm_projections(Step& step, SelfAttention& block, int64_t index) const {
-  const std::string prefix = layer_prefix(index) + ".self_attn.";
-  block.qk_norm = [this, &step, prefix](Value x, char which) {
-    const Value row = reshape(x, {x.dim(0), x.dim(1), -1});
-    return reshape(rms_norm(step, row, prefix + which + "_norm", norm_eps_), x.shape());
-  };
-}
-
-Value Decoder::attend(Step& step, int64_t index, Value x, const SelfAttention& block) const {
-  return self_attention(step, x, layer_prefix(index) + ".self_attn", state_name(index), block);
-}
-
-Value Decoder::mlp(Step& step, int64_t index, Value x) const {
+Value Decoder::feed_forward(Step& step, int64_t index, Value x) const {
   return gated_mlp(step, x, layer_prefix(index) + ".mlp", inner_, act_, mlp_bias_);
 }
 
-Value Decoder::pre_norm_layer(Step& step, int64_t index, Value x, double residual_scale) const {
+Value Decoder::layer(Step& step, int64_t index, Value x) const {
   const std::string prefix = layer_prefix(index);
-  const auto add = [residual_scale](Value sum, Value branch) {
-    return residual_scale == 1 ? sum + branch : sum + branch * residual_scale;
-  };
-  const Value h = rms_norm(step, x, prefix + ".input_layernorm", norm_eps_);
-  x = add(x, attend(step, index, h, attention_block(step, index)));
-  const Value m = rms_norm(step, x, prefix + ".post_attention_layernorm", norm_eps_);
-  return add(x, mlp(step, index, m));
+  x = x + attend(step, index, norm(step, x, prefix + ".input_layernorm"));
+  return x + feed_forward(step, index, norm(step, x, prefix + ".post_attention_layernorm"));
 }
 
-Value Decoder::post_norm_layer(Step& step, int64_t index, Value x,
-                               const SelfAttention& block) const {
+Value Decoder::post_norm_layer(Step& step, int64_t index, Value x) const {
   const std::string prefix = layer_prefix(index);
-  const Value mixed = attend(step, index, x, block);
-  x = x + rms_norm(step, mixed, prefix + ".post_attention_layernorm", norm_eps_);
-  return x + rms_norm(step, mlp(step, index, x), prefix + ".post_feedforward_layernorm", norm_eps_);
+  x = x + norm(step, attend(step, index, x), prefix + ".post_attention_layernorm");
+  return x + norm(step, feed_forward(step, index, x), prefix + ".post_feedforward_layernorm");
 }
+
+Value Decoder::parallel_layer(Step& step, int64_t index, Value x) const {
+  const Value h = norm(step, x, layer_prefix(index) + ".input_layernorm");
+  x = x + attend(step, index, h);
+  return x + feed_forward(step, index, h);
+}
+
+Value Decoder::final_norm(Step& step, Value x) const { return norm(step, x, prefix_ + "norm"); }
 
 }  // namespace continuo::models

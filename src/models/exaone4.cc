@@ -11,15 +11,14 @@ class Exaone4 : public Decoder {
  public:
   Exaone4(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "exaone4";
+    qk_norm_ = QkNorm::kEachHead;
     if (!config.has("sliding_window")) return;  // all layers full, all rotate
-    read_layer_types(config, 4);
-    for (LayerAttention& layer : layers_) layer.rotates = layer.sliding;
+    read_windows(config, 4);
+    for (LayerAttention& layer : layers_) layer.rotates = layer.window > 0;
   }
 
   Value layer(Step& step, int64_t index, Value x) const override {
-    SelfAttention block = attention_block(step, index);
-    norm_heads(step, block, index);
-    return post_norm_layer(step, index, x, block);
+    return post_norm_layer(step, index, x);
   }
 };
 

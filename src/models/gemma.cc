@@ -29,22 +29,13 @@ class Gemma : public Decoder {
     return Decoder::embed(step) * std::sqrt(double(facts_.hidden));
   }
 
-  Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index);
-    const Value h = norm(step, x, prefix + ".input_layernorm");
-    x = x + attend(step, index, h, attention_block(step, index));
-    return x + mlp(step, index, norm(step, x, prefix + ".post_attention_layernorm"));
-  }
-
-  Value final_norm(Step& step, Value x) const override { return norm(step, x, prefix_ + "norm"); }
-
   Value head(Step& step, Value x) const override {
     const Value logits = Decoder::head(step, x);
     return head_softcap_ > 0 ? tanh(logits / head_softcap_) * head_softcap_ : logits;
   }
 
  protected:
-  Value norm(Step& step, Value x, const std::string& name) const {
+  Value norm(Step& step, Value x, const std::string& name) const override {
     return rms_norm(step, x, name, norm_eps_, 1);
   }
 
@@ -56,30 +47,24 @@ class Gemma2 : public Gemma {
  public:
   Gemma2(const ConfigView& config, HasTensor has) : Gemma(config, std::move(has)) {
     facts_.family = "gemma2";
-    read_layer_types(config, 2);
+    read_windows(config, 2);
   }
 
   Value layer(Step& step, int64_t index, Value x) const override {
     const std::string prefix = layer_prefix(index);
-    SelfAttention block = attention_block(step, index);
-    if (norms_qk_) norm_heads(step, block, index, 1);
     const Value h = norm(step, x, prefix + ".input_layernorm");
-    const Value mixed = attend(step, index, h, block);
-    x = x + norm(step, mixed, prefix + ".post_attention_layernorm");
+    x = x + norm(step, attend(step, index, h), prefix + ".post_attention_layernorm");
     const Value m = norm(step, x, prefix + ".pre_feedforward_layernorm");
-    return x + norm(step, mlp(step, index, m), prefix + ".post_feedforward_layernorm");
+    return x + norm(step, feed_forward(step, index, m), prefix + ".post_feedforward_layernorm");
   }
-
- protected:
-  bool norms_qk_ = false;
 };
 
 class Gemma3 : public Gemma2 {
  public:
   Gemma3(const ConfigView& config, HasTensor has) : Gemma2(config, std::move(has)) {
     facts_.family = "gemma3_text";
-    norms_qk_ = true;
-    read_layer_types(config, 6);
+    qk_norm_ = QkNorm::kEachHead;
+    read_windows(config, 6);
     sliding_rope_ = read_sliding_rope(config);
   }
 

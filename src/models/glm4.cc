@@ -15,18 +15,17 @@ class Glm4 : public Decoder {
     attention_.out_bias = Bias::kNone;
   }
 
-  Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index);
-    const auto norm = [&](Value value, const char* name) {
-      return rms_norm(step, value, prefix + name, norm_eps_);
-    };
-    const Value h = norm(x, ".input_layernorm");
-    const Value mixed = attend(step, index, h, attention_block(step, index));
-    x = x + norm(mixed, ".post_self_attn_layernorm");
-    const Value m = norm(x, ".post_attention_layernorm");
-    const Value fed = fused_gated_mlp(step, m, prefix + ".mlp.gate_up_proj",
-                                      prefix + ".mlp.down_proj", inner_, act_);
-    return x + norm(fed, ".post_mlp_layernorm");
+ private:
+  Value attend(Step& step, int64_t index, Value x) const override {
+    return norm(step, Decoder::attend(step, index, x),
+                layer_prefix(index) + ".post_self_attn_layernorm");
+  }
+
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    const std::string prefix = layer_prefix(index), mlp = prefix + ".mlp";
+    const Value y =
+        fused_gated_mlp(step, x, mlp + ".gate_up_proj", mlp + ".down_proj", inner_, act_);
+    return norm(step, y, prefix + ".post_mlp_layernorm");
   }
 };
 

@@ -2,21 +2,21 @@
 // Reference: transformers modeling_gpt_oss.py.
 #include <fmt/format.h>
 
+#include "models/config_defaults.h"
+#include "models/decoder.h"
 #include "models/families.h"
-#include "models/pre_norm_decoder.h"
 #include "ops/moe.h"
 
 namespace continuo::models {
 namespace {
 
-class GptOss : public PreNormDecoder {
+class GptOss : public Decoder {
  public:
   GptOss(const ConfigView& config, HasTensor has)
-      : PreNormDecoder(config, std::move(has),
-                       {.theta = 150000, .head_dim = 64, .kv_heads = 8, .attention_bias = true}) {
+      : Decoder(config, std::move(has), {.theta = 150000}) {
     facts_.family = "gpt_oss";
     norm_eps_ = config.number("rms_norm_eps", 1e-5);
-    set_windows(windows_of(config));
+    set_windows(config, read_window(config), [](int64_t index) { return index % 2 == 0; });
     if (!config.has("rope_parameters") && !config.has("rope_scaling")) {
       rope_.type = "yarn";
       rope_.yarn = {
@@ -32,16 +32,8 @@ class GptOss : public PreNormDecoder {
   }
 
  private:
-  std::vector<int64_t> windows_of(const ConfigView& config) const {
-    const int64_t window = uniform_windows(config, 1, 128)[0];
-    std::vector<int64_t> windows = windows_of_layer_types(config, facts_.layers, window);
-    if (!windows.empty()) return windows;
-    for (int64_t i = 0; i < facts_.layers; ++i) windows.push_back(i % 2 == 0 ? window : 0);
-    return windows;
-  }
-
   SelfAttention attention_block(Step& step, int64_t index) const override {
-    SelfAttention block = PreNormDecoder::attention_block(step, index);
+    SelfAttention block = Decoder::attention_block(step, index);
     block.options.sinks = step.weight(attention_prefix(index) + ".sinks", {block.heads});
     return block;
   }
@@ -77,6 +69,9 @@ class GptOss : public PreNormDecoder {
   double alpha_ = 0, limit_ = 0;
 };
 
+constexpr char kDefaults[] = R"({"head_dim": 64, "num_key_value_heads": 8, "attention_bias": true,
+    "sliding_window": 128})";
+
 }  // namespace
 
 const Family kGptOss{"gpt_oss",
@@ -86,6 +81,6 @@ const Family kGptOss{"gpt_oss",
                      "kv",
                      {"gpt_oss", "gpt_oss_mxfp4"},
                      "",
-                     make_model<GptOss>};
+                     make_model_with<GptOss, kDefaults>};
 
 }  // namespace continuo::models

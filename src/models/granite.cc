@@ -20,15 +20,19 @@ class Granite : public Decoder {
 
   Value embed(Step& step) const override { return Decoder::embed(step) * embedding_multiplier_; }
 
-  Value layer(Step& step, int64_t index, Value x) const override {
-    return pre_norm_layer(step, index, x, residual_multiplier_);
-  }
-
   Value head(Step& step, Value x) const override {
     return Decoder::head(step, x) / logits_scaling_;
   }
 
  private:
+  Value attend(Step& step, int64_t index, Value x) const override {
+    return Decoder::attend(step, index, x) * residual_multiplier_;
+  }
+
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    return Decoder::feed_forward(step, index, x) * residual_multiplier_;
+  }
+
   double embedding_multiplier_ = 1, residual_multiplier_ = 1, logits_scaling_ = 1;
 };
 

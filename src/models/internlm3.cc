@@ -1,15 +1,15 @@
 // InternLM3: Llama with its own names for the biases' switches.
 // Reference: transformers modeling_internlm3.py.
+#include "models/config_defaults.h"
+#include "models/decoder.h"
 #include "models/families.h"
-#include "models/pre_norm_decoder.h"
 
 namespace continuo::models {
 namespace {
 
-class InternLm3 : public PreNormDecoder {
+class InternLm3 : public Decoder {
  public:
-  InternLm3(const ConfigView& config, HasTensor has)
-      : PreNormDecoder(config, std::move(has), {.head_dim = 128, .kv_heads = 2}) {
+  InternLm3(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "internlm3";
     const auto bias = [&](const Keys& keys) {
       return config.flag(keys, false) ? Bias::kYes : Bias::kNone;
@@ -20,6 +20,8 @@ class InternLm3 : public PreNormDecoder {
   }
 };
 
+constexpr char kDefaults[] = R"({"head_dim": 128, "num_key_value_heads": 2})";
+
 }  // namespace
 
 const Family kInternLm3{"internlm3",
@@ -29,6 +31,6 @@ const Family kInternLm3{"internlm3",
                         "kv",
                         {"internlm3"},
                         "Dynamic NTK changes nothing below max_position_embeddings.",
-                        make_model<InternLm3>};
+                        make_model_with<InternLm3, kDefaults>};
 
 }  // namespace continuo::models

@@ -1,14 +1,14 @@
 // Llama 2/3 and what is built like it: pre-norm, rotary attention, SiLU-gated MLP.
 // Reference: transformers modeling_llama.py.
+#include "models/decoder.h"
 #include "models/families.h"
-#include "models/pre_norm_decoder.h"
 
 namespace continuo::models {
 namespace {
 
-class Llama : public PreNormDecoder {
+class Llama : public Decoder {
  public:
-  Llama(const ConfigView& config, HasTensor has) : PreNormDecoder(config, std::move(has)) {
+  Llama(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "llama";
   }
 };

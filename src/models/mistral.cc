@@ -1,19 +1,21 @@
 // Mistral: Llama with a sliding window in every layer.
 // Reference: transformers modeling_mistral.py.
+#include "models/config_defaults.h"
+#include "models/decoder.h"
 #include "models/families.h"
-#include "models/pre_norm_decoder.h"
 
 namespace continuo::models {
 namespace {
 
-class Mistral : public PreNormDecoder {
+class Mistral : public Decoder {
  public:
-  Mistral(const ConfigView& config, HasTensor has)
-      : PreNormDecoder(config, std::move(has), {.kv_heads = 8}) {
+  Mistral(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "mistral";
-    set_windows(uniform_windows(config, facts_.layers, 4096));
+    set_windows(read_window(config));
   }
 };
+
+constexpr char kDefaults[] = R"({"num_key_value_heads": 8, "sliding_window": 4096})";
 
 }  // namespace
 
@@ -24,6 +26,6 @@ const Family kMistral{"mistral",
                       "kv",
                       {"mistral"},
                       "GGUF has no place for the window: files of it open as llama.",
-                      make_model<Mistral>};
+                      make_model_with<Mistral, kDefaults>};
 
 }  // namespace continuo::models

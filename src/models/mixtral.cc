@@ -1,18 +1,19 @@
 // Mixtral: Mistral's attention, every layer a mixture of experts.
 // Reference: transformers modeling_mixtral.py.
+#include "models/config_defaults.h"
+#include "models/decoder.h"
 #include "models/families.h"
-#include "models/pre_norm_decoder.h"
 #include "ops/sparse_mlp.h"
 
 namespace continuo::models {
 namespace {
 
-class Mixtral : public PreNormDecoder {
+class Mixtral : public Decoder {
  public:
   Mixtral(const ConfigView& config, HasTensor has)
-      : PreNormDecoder(config, std::move(has), {.theta = 1e6, .kv_heads = 8}) {
+      : Decoder(config, std::move(has), {.theta = 1e6}) {
     facts_.family = "mixtral";
-    set_windows(uniform_windows(config, facts_.layers, 0));
+    set_windows(read_window(config));
     sparse_.experts = config.size({"num_local_experts", "num_experts"}, 8);
     sparse_.inner = inner_;
     sparse_.act = act_;
@@ -30,6 +31,8 @@ class Mixtral : public PreNormDecoder {
   SparseMlp sparse_;
 };
 
+constexpr char kDefaults[] = R"({"num_key_value_heads": 8})";
+
 }  // namespace
 
 const Family kMixtral{"mixtral",
@@ -39,6 +42,6 @@ const Family kMixtral{"mixtral",
                       "kv",
                       {"mixtral", "mlx_mixtral_6bit_g32"},
                       "",
-                      make_model<Mixtral>};
+                      make_model_with<Mixtral, kDefaults>};
 
 }  // namespace continuo::models

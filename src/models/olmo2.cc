@@ -11,13 +11,12 @@ class Olmo2 : public Decoder {
  public:
   Olmo2(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "olmo2";
+    qk_norm_ = QkNorm::kAllHeads;
     if (config.has("clip_qkv")) config.fail("clip_qkv: not part of OLMo 2");
   }
 
   Value layer(Step& step, int64_t index, Value x) const override {
-    SelfAttention block = attention_block(step, index);
-    norm_projections(step, block, index);
-    return post_norm_layer(step, index, x, block);
+    return post_norm_layer(step, index, x);
   }
 };
 

@@ -2,17 +2,18 @@
 // Reference: transformers modeling_olmoe.py.
 #include <fmt/format.h>
 
+#include "models/decoder.h"
 #include "models/families.h"
-#include "models/pre_norm_decoder.h"
 #include "ops/sparse_mlp.h"
 
 namespace continuo::models {
 namespace {
 
-class Olmoe : public PreNormDecoder {
+class Olmoe : public Decoder {
  public:
-  Olmoe(const ConfigView& config, HasTensor has) : PreNormDecoder(config, std::move(has)) {
+  Olmoe(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "olmoe";
+    qk_norm_ = QkNorm::kAllHeads;
     norm_eps_ = config.number("rms_norm_eps", 1e-5);
     clip_ = config.number("clip_qkv", 0);
     if (config.has("clip_qkv") && !(clip_ > 0))
@@ -28,13 +29,9 @@ class Olmoe : public PreNormDecoder {
   Value clipped(Value x) const { return clip_ > 0 ? clamp(x, -clip_, clip_) : x; }
 
   SelfAttention attention_block(Step& step, int64_t index) const override {
-    SelfAttention block = PreNormDecoder::attention_block(step, index);
-    const std::string prefix = attention_prefix(index);
-    block.qk_norm = [this, &step, prefix](Value x, char which) {
-      const Value flat = reshape(x, {x.dim(0), x.dim(1), x.dim(2) * x.dim(3)});
-      const Value normed =
-          rms_norm(step, flat, fmt::format("{}.{}_norm", prefix, which), norm_eps_);
-      return reshape(clipped(normed), x.shape());
+    SelfAttention block = Decoder::attention_block(step, index);
+    block.qk_norm = [this, norm = block.qk_norm](Value x, char which) {
+      return clipped(norm(x, which));
     };
     return block;
   }

@@ -15,16 +15,13 @@ class Phi3 : public Decoder {
     if (rope_.type != "default" && rope_.type != "longrope")
       config.fail("rope type: wanted default or longrope, got \"" + rope_.type + "\"");
     attention_.qkv = "qkv_proj";
-    set_windows(config.size("sliding_window", 0));
+    set_windows(read_window(config));
   }
 
-  Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index);
-    const Value h = rms_norm(step, x, prefix + ".input_layernorm", norm_eps_);
-    x = x + attend(step, index, h, attention_block(step, index));
-    const Value m = rms_norm(step, x, prefix + ".post_attention_layernorm", norm_eps_);
-    return x + fused_gated_mlp(step, m, prefix + ".mlp.gate_up_proj", prefix + ".mlp.down_proj",
-                               inner_, act_);
+ private:
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    const std::string prefix = layer_prefix(index) + ".mlp";
+    return fused_gated_mlp(step, x, prefix + ".gate_up_proj", prefix + ".down_proj", inner_, act_);
   }
 };
 

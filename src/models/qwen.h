@@ -1,20 +1,28 @@
 // What Qwen2, Qwen3 and their mixtures of experts share.
 #pragma once
 
-#include "models/pre_norm_decoder.h"
+#include "models/decoder.h"
 #include "ops/sparse_mlp.h"
 
 namespace continuo::models {
 
-// Which layers slide: `layer_types`, else with use_sliding_window those from max_window_layers on.
-std::vector<int64_t> qwen_windows(const ConfigView& config, int64_t layers);
+// `sliding_window` where use_sliding_window says so; else 0.
+int64_t qwen_window(const ConfigView& config);
+// Layers from max_window_layers on.
+std::function<bool(int64_t)> beyond_max_window_layers(const ConfigView& config);
 
-// RMSNorm of each query and key head, tensors PREFIX.q_norm and PREFIX.k_norm (Qwen3).
-std::function<Value(Value, char)> head_norms(Step& step, const std::string& prefix, double eps);
+// A decoder of sparse layers, but for those in mlp_only_layers and those between every
+// decoder_sparse_step-th. Reads num_experts, num_experts_per_tok, moe_intermediate_size,
+// norm_topk_prob; the router's softmax is over all.
+class QwenMoe : public Decoder {
+ protected:
+  QwenMoe(const ConfigView& config, HasTensor has);
+  Value feed_forward(Step& step, int64_t index, Value x) const override;
 
-// Which layers are sparse: not in mlp_only_layers, and every decoder_sparse_step-th.
-std::vector<bool> qwen_sparse_layers(const ConfigView& config, int64_t layers);
-// num_experts, num_experts_per_tok, moe_intermediate_size, norm_topk_prob; softmax over all.
-SparseMlp qwen_sparse_mlp(const ConfigView& config, const Activation& act);
+  SparseMlp sparse_;
+
+ private:
+  std::vector<bool> is_sparse_;
+};
 
 }  // namespace continuo::models

@@ -6,13 +6,13 @@
 namespace continuo::models {
 namespace {
 
-class Qwen2 : public PreNormDecoder {
+class Qwen2 : public Decoder {
  public:
-  Qwen2(const ConfigView& config, HasTensor has)
-      : PreNormDecoder(config, std::move(has), {.out_bias_follows = false}) {
+  Qwen2(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "qwen2";
     attention_.bias = Bias::kYes;
-    set_windows(qwen_windows(config, facts_.layers));
+    attention_.out_bias = Bias::kNone;
+    set_windows(config, qwen_window(config), beyond_max_window_layers(config));
   }
 };
 

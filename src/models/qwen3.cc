@@ -1,26 +1,22 @@
 // Qwen3: Llama with RMSNorm on each query and key head.
 // Reference: transformers modeling_qwen3.py.
+#include "models/config_defaults.h"
 #include "models/families.h"
 #include "models/qwen.h"
 
 namespace continuo::models {
 namespace {
 
-class Qwen3 : public PreNormDecoder {
+class Qwen3 : public Decoder {
  public:
-  Qwen3(const ConfigView& config, HasTensor has)
-      : PreNormDecoder(config, std::move(has), {.head_dim = 128}) {
+  Qwen3(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "qwen3";
-    set_windows(qwen_windows(config, facts_.layers));
-  }
-
- private:
-  SelfAttention attention_block(Step& step, int64_t index) const override {
-    SelfAttention block = PreNormDecoder::attention_block(step, index);
-    block.qk_norm = head_norms(step, attention_prefix(index), norm_eps_);
-    return block;
+    qk_norm_ = QkNorm::kEachHead;
+    set_windows(config, qwen_window(config), beyond_max_window_layers(config));
   }
 };
+
+constexpr char kDefaults[] = R"({"head_dim": 128})";
 
 }  // namespace
 
@@ -31,6 +27,6 @@ const Family kQwen3{"qwen3",
                     "kv",
                     {"qwen3", "qwen3_f16"},
                     "",
-                    make_model<Qwen3>};
+                    make_model_with<Qwen3, kDefaults>};
 
 }  // namespace continuo::models

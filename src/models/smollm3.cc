@@ -17,12 +17,8 @@ class SmolLm3 : public Decoder {
     const bool slides = config.flag("use_sliding_window", false) && config.has("sliding_window");
     if (slides && !config.has("layer_types"))
       config.fail("use_sliding_window: wanted layer_types with it");
-    if (slides) read_layer_types(config, 1);
+    if (slides) read_windows(config, 1);
     read_rotations(config);
-  }
-
-  Value layer(Step& step, int64_t index, Value x) const override {
-    return pre_norm_layer(step, index, x);
   }
 
  private:

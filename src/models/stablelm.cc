@@ -21,33 +21,26 @@ class StableLm : public Decoder {
   }
 
   Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index);
-    SelfAttention block = attention_block(step, index);
-    if (norms_qk_) norm_each_head(step, block, index);
-    const Value h = norm(step, x, prefix + ".input_layernorm");
-    const Value mixed = attend(step, index, h, block);
-    if (parallel_) return x + mixed + mlp(step, index, h);
-    x = x + mixed;
-    return x + mlp(step, index, norm(step, x, prefix + ".post_attention_layernorm"));
+    return parallel_ ? parallel_layer(step, index, x) : Decoder::layer(step, index, x);
   }
 
-  Value final_norm(Step& step, Value x) const override { return norm(step, x, prefix_ + "norm"); }
-
  private:
-  Value norm(Step& step, Value x, const std::string& name) const {
+  Value norm(Step& step, Value x, const std::string& name) const override {
     return layer_norm(step, x, name, norm_eps_, true);
   }
 
   // One tensor [D] a head, without bias: q_layernorm.norms.0.weight, ...
-  void norm_each_head(Step& step, SelfAttention& block, int64_t index) const {
-    const std::string prefix = layer_prefix(index) + ".self_attn.";
-    block.qk_norm = [this, &step, prefix](Value x, char which) {
-      const std::string name = fmt::format("{}{}_layernorm.norms", prefix, which);
+  SelfAttention attention_block(Step& step, int64_t index) const override {
+    SelfAttention block = Decoder::attention_block(step, index);
+    if (!norms_qk_) return block;
+    block.qk_norm = [this, &step, prefix = attention_prefix(index)](Value x, char which) {
+      const std::string name = fmt::format("{}.{}_layernorm.norms", prefix, which);
       WeightSpec spec{name, DType::kF32, {x.dim(2), x.dim(3)}, {}, {x.dim(3)}};
       for (int64_t i = 0; i < x.dim(2); ++i)
         spec.sources.push_back(fmt::format("{}.{}.weight", name, i));
       return layer_norm(x, step.weight(spec), Value(), norm_eps_);
     };
+    return block;
   }
 
   bool norms_qk_ = false, parallel_ = false;

@@ -13,23 +13,17 @@ class Starcoder2 : public Decoder {
     facts_.family = "starcoder2";
     attention_.bias = attention_.out_bias = mlp_bias_ =
         config.flag("use_bias", true) ? Bias::kYes : Bias::kNone;
-    set_windows(config.size("sliding_window", 0));
+    set_windows(read_window(config));
   }
-
-  Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index);
-    const Value h = norm(step, x, prefix + ".input_layernorm");
-    x = x + attend(step, index, h, attention_block(step, index));
-    const Value m = norm(step, x, prefix + ".post_attention_layernorm");
-    return x + plain_mlp(step, m, prefix + ".mlp.c_fc", prefix + ".mlp.c_proj", inner_, act_,
-                         mlp_bias_);
-  }
-
-  Value final_norm(Step& step, Value x) const override { return norm(step, x, prefix_ + "norm"); }
 
  private:
-  Value norm(Step& step, Value x, const std::string& name) const {
+  Value norm(Step& step, Value x, const std::string& name) const override {
     return layer_norm(step, x, name, norm_eps_, true);
+  }
+
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    const std::string prefix = layer_prefix(index) + ".mlp";
+    return plain_mlp(step, x, prefix + ".c_fc", prefix + ".c_proj", inner_, act_, mlp_bias_);
   }
 };
 
