@@ -4,15 +4,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "models/config_defaults.h"
 #include "models/families.h"
+#include "models/latent_config.h"
 #include "ops/sparse_mlp.h"
 
 namespace continuo::models {
 namespace {
-
-constexpr double kLatentNormEps = 1e-6;  // fixed in the reference, whatever rms_norm_eps says
 
 class DeepSeek : public Model {
  public:
@@ -39,21 +38,13 @@ class DeepSeek : public Model {
 
  private:
   void read_attention(const ConfigView& config) {
-    heads_ = config.size("num_attention_heads");
-    q_rank_ = config.raw().contains("q_lora_rank") && !config.has("q_lora_rank")
-                  ? 0
-                  : config.size("q_lora_rank", 1536);
-    kv_rank_ = config.size("kv_lora_rank", 512);
-    nope_dim_ = config.size("qk_nope_head_dim", 128);
-    rope_dim_ = config.size("qk_rope_head_dim", 64);
-    value_dim_ = config.size("v_head_dim", 128);
-    bias_ = config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
+    attention_ = read_latent_block(config, facts_.hidden);
+    attention_.bias = config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
     const bool interleaved = is_v2_ || config.flag("rope_interleave", true);
-    rope_ = read_rope(config, rope_dim_, {.interleaved = interleaved});
+    rope_ = read_rope(config, attention_.rope_dim, {.interleaved = interleaved});
     facts_.rope_switches_at = rope_.switches_at();
-    scale_ = 1 / std::sqrt(double(nope_dim_ + rope_dim_));
     if (rope_.type == "yarn" && rope_.yarn.mscale_all_dim > 0)
-      scale_ *= std::pow(yarn_mscale(rope_.factor, rope_.yarn.mscale_all_dim), 2);
+      attention_.scale *= std::pow(yarn_mscale(rope_.factor, rope_.yarn.mscale_all_dim), 2);
   }
 
   void read_experts(const ConfigView& config) {
@@ -100,44 +91,23 @@ class DeepSeek : public Model {
                       router.groups, sparse_.experts, router.top_groups, router.top_k));
   }
 
-  // [R,T,heads*(nope+rope)]
-  Value queries(Step& step, Value x, const std::string& prefix) const {
-    const int64_t size = heads_ * (nope_dim_ + rope_dim_);
-    if (q_rank_ == 0) return linear(step, x, prefix + ".q_proj", size);
-    const Value low = linear(step, x, prefix + ".q_a_proj", q_rank_, bias_);
-    return linear(step, rms_norm(step, low, prefix + ".q_a_layernorm", kLatentNormEps),
-                  prefix + ".q_b_proj", size);
-  }
-
   Value attend(Step& step, int64_t index, Value x) const {
-    const std::string prefix = layer_prefix(index) + ".self_attn";
-    const int64_t R = step.rows(), T = step.columns();
-    const RopeTable& table = rope_table(step, rope_.rope(step.shape().limit));
-    const Value q = reshape(queries(step, x, prefix), {R, T, heads_, nope_dim_ + rope_dim_});
-    const std::vector<Value> q_parts = split(q, -1, {nope_dim_, rope_dim_});
-    const Value down = linear(step, x, prefix + ".kv_a_proj_with_mqa", kv_rank_ + rope_dim_, bias_);
-    const std::vector<Value> kv = split(down, -1, {kv_rank_, rope_dim_});
-    const Value latent = rms_norm(step, kv[0], prefix + ".kv_a_layernorm", kLatentNormEps);
-    const Value k_rope = apply_rope(reshape(kv[1], {R, T, 1, rope_dim_}), table);
-    const int64_t up_dim = nope_dim_ + value_dim_;
-    const Value up = step.weight(prefix + ".kv_b_proj.weight", {heads_ * up_dim, kv_rank_},
-                                 step.target().weights);
-    const Value mixed =
-        latent_attention(step, state_name(index), q_parts[0], apply_rope(q_parts[1], table), latent,
-                         k_rope, reshape(up, {heads_, up_dim, kv_rank_}), value_dim_, scale_);
-    return linear(step, mixed, prefix + ".o_proj", facts_.hidden, bias_);
+    LatentBlock block = attention_;
+    block.rope = rope_.rope(step.shape().limit);
+    return latent_block(step, x, layer_prefix(index) + ".self_attn", state_name(index), block);
   }
 
   bool is_v2_ = false;
-  int64_t heads_ = 0, q_rank_ = 0, kv_rank_ = 0, nope_dim_ = 0, rope_dim_ = 0, value_dim_ = 0;
-  Bias bias_ = Bias::kNone;
+  LatentBlock attention_;
   RopeConfig rope_;
-  double scale_ = 1;
   int64_t inner_ = 0, first_sparse_ = 0, sparse_every_ = 1;
   Activation act_;
   Bias mlp_bias_ = Bias::kNone;
   SparseMlp sparse_;
 };
+
+constexpr char kDefaults[] = R"({"q_lora_rank": 1536, "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128})";
 
 }  // namespace
 
@@ -148,6 +118,6 @@ const Family kDeepSeek{"deepseek_v3",
                        "kv (one latent line a token)",
                        {"deepseek_v3"},
                        "The multi-token prediction layer is not used.",
-                       make_model<DeepSeek>};
+                       make_model_with<DeepSeek, kDefaults>};
 
 }  // namespace continuo::models

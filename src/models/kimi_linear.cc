@@ -4,7 +4,9 @@
 
 #include <cmath>
 
+#include "models/config_defaults.h"
 #include "models/families.h"
+#include "models/latent_config.h"
 #include "models/layer_types.h"
 #include "ops/delta_net.h"
 #include "ops/delta_rule.h"
@@ -13,8 +15,7 @@
 namespace continuo::models {
 namespace {
 
-constexpr double kLatentNormEps = 1e-6;  // fixed in the reference, whatever rms_norm_eps says
-constexpr double kUnitEps = 1e-6;        // of the normalised q and k
+constexpr double kUnitEps = 1e-6;  // of the normalised q and k
 
 class KimiLinear : public Model {
  public:
@@ -35,8 +36,9 @@ class KimiLinear : public Model {
   Value layer(Step& step, int64_t index, Value x) const override {
     const std::string prefix = layer_prefix(index);
     const Value h = rms_norm(step, x, prefix + ".input_layernorm", norm_eps_);
-    x = x + (types_[size_t(index)] == "full_attention" ? full_attention(step, index, h)
-                                                       : delta_attention(step, index, h));
+    x = x + (types_[size_t(index)] == "full_attention"
+                 ? latent_block(step, h, prefix + ".self_attn", state_name(index), attention_)
+                 : delta_attention(step, index, h));
     const Value m = rms_norm(step, x, prefix + ".post_attention_layernorm", norm_eps_);
     return x + (sparse_layers_[size_t(index)]
                     ? sparse_mlp(step, m, prefix + ".block_sparse_moe", sparse_)
@@ -45,12 +47,7 @@ class KimiLinear : public Model {
 
  private:
   void read_attention(const ConfigView& config) {
-    heads_ = config.size("num_attention_heads", 32);
-    kv_rank_ = config.size("kv_lora_rank", 512);
-    q_rank_ = config.has("q_lora_rank") ? config.size("q_lora_rank") : 0;
-    nope_dim_ = config.size("qk_nope_head_dim", 128);
-    shared_dim_ = config.size("qk_rope_head_dim", 64);
-    value_dim_ = config.size("v_head_dim", 128);
+    attention_ = read_latent_block(config, facts_.hidden);
     if (!config.flag("mla_use_nope", true))
       config.fail("mla_use_nope = false is not supported: its reference rotates nothing");
     const ConfigView linear = config.object("linear_attn_config");
@@ -115,34 +112,6 @@ class KimiLinear : public Model {
                       router.groups, sparse_.experts, router.top_groups, router.top_k));
   }
 
-  // What DeepSeek rotates is joined here as it is.
-  Value full_attention(Step& step, int64_t index, Value x) const {
-    const std::string prefix = layer_prefix(index) + ".self_attn";
-    const int64_t R = step.rows(), T = step.columns(), size = nope_dim_ + shared_dim_;
-    Value q;
-    if (q_rank_ == 0) {
-      q = linear(step, x, prefix + ".q_proj", heads_ * size);
-    } else {
-      const Value low = rms_norm(step, linear(step, x, prefix + ".q_a_proj", q_rank_),
-                                 prefix + ".q_a_layernorm", kLatentNormEps);
-      q = linear(step, low, prefix + ".q_b_proj", heads_ * size);
-    }
-    const std::vector<Value> queries =
-        split(reshape(q, {R, T, heads_, size}), -1, {nope_dim_, shared_dim_});
-    const std::vector<Value> down =
-        split(linear(step, x, prefix + ".kv_a_proj_with_mqa", kv_rank_ + shared_dim_), -1,
-              {kv_rank_, shared_dim_});
-    const Value latent = rms_norm(step, down[0], prefix + ".kv_a_layernorm", kLatentNormEps);
-    const int64_t up_dim = nope_dim_ + value_dim_;
-    const Value up = step.weight(prefix + ".kv_b_proj.weight", {heads_ * up_dim, kv_rank_},
-                                 step.target().weights);
-    const Value mixed = latent_attention(step, state_name(index), queries[0], queries[1], latent,
-                                         reshape(down[1], {R, T, 1, shared_dim_}),
-                                         reshape(up, {heads_, up_dim, kv_rank_}), value_dim_,
-                                         1 / std::sqrt(double(size)));
-    return linear(step, mixed, prefix + ".o_proj", facts_.hidden);
-  }
-
   Value delta_attention(Step& step, int64_t index, Value x) const {
     const std::string prefix = layer_prefix(index) + ".self_attn", state = state_name(index);
     const int64_t R = step.rows(), T = step.columns(), H = delta_heads_, D = delta_dim_;
@@ -169,12 +138,15 @@ class KimiLinear : public Model {
     return linear(step, y, prefix + ".o_proj", facts_.hidden);
   }
 
-  int64_t heads_ = 0, kv_rank_ = 0, q_rank_ = 0, nope_dim_ = 0, shared_dim_ = 0, value_dim_ = 0;
+  LatentBlock attention_;  // what DeepSeek rotates is joined here as it is
   int64_t delta_heads_ = 0, delta_dim_ = 0, kernel_ = 4, inner_ = 0;
   std::vector<std::string> types_;
   std::vector<bool> sparse_layers_;
   SparseMlp sparse_;
 };
+
+constexpr char kDefaults[] = R"({"num_attention_heads": 32, "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128})";
 
 }  // namespace
 
@@ -185,6 +157,6 @@ const Family kKimiLinear{"kimi_linear",
                          "recurrent (conv tail, delta state), kv (one latent line a token)",
                          {"kimi_linear"},
                          "",
-                         make_model<KimiLinear>};
+                         make_model_with<KimiLinear, kDefaults>};
 
 }  // namespace continuo::models

@@ -5,25 +5,18 @@
 
 #include "models/config_defaults.h"
 #include "models/families.h"
+#include "models/latent_config.h"
 
 namespace continuo::models {
 namespace {
-
-// The two latent norms take their class's default, not the config's.
-constexpr double kLatentEps = 1e-6;
 
 class MiniCpm3 : public Model {
  public:
   MiniCpm3(const ConfigView& config, HasTensor has) : Model(config, std::move(has)) {
     facts_.family = "minicpm3";
-    heads_ = config.size("num_attention_heads");
-    q_rank_ = config.size("q_lora_rank", 0);
-    kv_rank_ = config.size("kv_lora_rank");
-    nope_ = config.size("qk_nope_head_dim");
-    turning_ = config.size("qk_rope_head_dim");
-    value_dim_ = config.size("v_head_dim", facts_.hidden / heads_);
-    bias_ = config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
-    rope_ = read_rope(config, turning_);
+    attention_ = read_latent_block(config, facts_.hidden);
+    attention_.bias = config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
+    rope_ = read_rope(config, attention_.rope_dim);
     facts_.rope_switches_at = rope_.switches_at();
     inner_ = config.size("intermediate_size");
     act_ = activation(config.text("hidden_act", "silu"));
@@ -49,38 +42,14 @@ class MiniCpm3 : public Model {
 
  private:
   Value attend(Step& step, int64_t index, Value x) const {
-    const std::string prefix = layer_prefix(index) + ".self_attn";
-    const int64_t R = x.dim(0), T = x.dim(1);
-    const std::vector<Value> q = split(
-        reshape(queries(step, x, prefix), {R, T, heads_, nope_ + turning_}), -1, {nope_, turning_});
-    const std::vector<Value> kv =
-        split(linear(step, x, prefix + ".kv_a_proj_with_mqa", kv_rank_ + turning_, bias_), -1,
-              {kv_rank_, turning_});
-    const Value latent = rms_norm(step, kv[0], prefix + ".kv_a_layernorm", kLatentEps);
-    const RopeTable& table = rope_table(step, rope_.rope(step.shape().limit));
-    const int64_t width = nope_ + value_dim_;
-    const Value up = step.weight(prefix + ".kv_b_proj.weight", {heads_ * width, kv_rank_},
-                                 step.target().weights);
-    const Value mixed =
-        latent_attention(step, state_name(index), q[0], apply_rope(q[1], table), latent,
-                         apply_rope(reshape(kv[1], {R, T, 1, turning_}), table),
-                         reshape(up, {heads_, width, kv_rank_}), value_dim_,
-                         1 / std::sqrt(double(nope_ + turning_)));
-    return linear(step, mixed, prefix + ".o_proj", facts_.hidden, bias_);
+    LatentBlock block = attention_;
+    block.rope = rope_.rope(step.shape().limit);
+    return latent_block(step, x, layer_prefix(index) + ".self_attn", state_name(index), block);
   }
 
-  // [R,T,heads*(nope+rope)], through a low rank where the config has one.
-  Value queries(Step& step, Value x, const std::string& prefix) const {
-    const int64_t out = heads_ * (nope_ + turning_);
-    if (q_rank_ == 0) return linear(step, x, prefix + ".q_proj", out);
-    const Value low = linear(step, x, prefix + ".q_a_proj", q_rank_, bias_);
-    const Value normed = rms_norm(step, low, prefix + ".q_a_layernorm", kLatentEps);
-    return linear(step, normed, prefix + ".q_b_proj", out);
-  }
-
-  int64_t heads_ = 0, q_rank_ = 0, kv_rank_ = 0, nope_ = 0, turning_ = 0, value_dim_ = 0;
+  LatentBlock attention_;
   int64_t inner_ = 0;
-  Bias bias_ = Bias::kNone, mlp_bias_ = Bias::kNone;
+  Bias mlp_bias_ = Bias::kNone;
   RopeConfig rope_;
   Activation act_;
   double embedding_scale_ = 1, branch_scale_ = 1, head_divisor_ = 1;
