@@ -15,9 +15,6 @@ Projected project_qkv(Step& step, Value x, const std::string& prefix, const Self
              linear(step, x, prefix + "." + block.k, kv_size, block.bias),
              linear(step, x, prefix + "." + block.v, kv_size, block.bias)};
   }
-  if (block.after_projection)
-    parts = {block.after_projection(parts.q), block.after_projection(parts.k),
-             block.after_projection(parts.v)};
   return {reshape(parts.q, {R, T, block.heads, D}), reshape(parts.k, {R, T, block.kv_heads, D}),
           reshape(parts.v, {R, T, block.kv_heads, D})};
 }

@@ -20,8 +20,6 @@ struct SelfAttention {
   std::optional<Rope> rope;  // nullopt: no positions (NoPE)
   // Applied to q:[R,T,Hq,D] and k:[R,T,Hk,D] before the rotation; `which` is 'q' or 'k'.
   std::function<Value(Value x, char which)> qk_norm;
-  // Applied to q, k and v as projected, [R,T,heads*D] (OLMoE's clip).
-  std::function<Value(Value x)> after_projection;
   // Tensor names under the prefix; `qkv` not empty: one fused tensor [q | k | v] instead.
   std::string q = "q_proj", k = "k_proj", v = "v_proj", qkv, out = "o_proj";
 };
