@@ -56,6 +56,8 @@ struct GgufArchitecture {
   void (*config)(GgufMetadata&, nlohmann::json&);
   // Maps what no rule can say; true when it did. May be null.
   bool (*hook)(GgufMapper&, const LayerTensor&) = nullptr;
+  // Of a Mamba mixer's tensors, between the layer's prefix and their usual names; empty = none.
+  std::string_view mamba_prefix = {};
 };
 
 // The architectures of one source file each.
@@ -94,8 +96,9 @@ class GgufMapper {
 
  private:
   void map_tensor(const GgufTensor& tensor);
-  bool apply(const LayerTensor& tensor, std::span<const NameRule> rules);
-  void apply(const LayerTensor& tensor, const NameRule& rule, std::string_view ending);
+  bool apply(const LayerTensor& tensor, std::span<const NameRule> rules,
+             std::string_view prefix = {});
+  void apply(const LayerTensor& tensor, const NameRule& rule, const std::string& hf);
   void add_slices(const LayerTensor& tensor, const std::string& hf);
   GgufPiece head_rows(const LayerTensor& tensor, How how);
 

@@ -36,13 +36,6 @@ constexpr std::array kGraniteRules = {
     NameRule{"ffn_down_shexp", "shared_mlp.output_linear"},
     NameRule{"ffn_up_exps", "", How::kSkip},   // with ffn_gate_exps
     NameRule{"ffn_up_shexp", "", How::kSkip},  // with ffn_gate_shexp
-    NameRule{"ssm_in", "mamba.in_proj"},
-    NameRule{"ssm_conv1d", "mamba.conv1d", How::kConv},
-    NameRule{"ssm_dt.bias", "mamba.dt_bias"},
-    NameRule{"ssm_a", "mamba.A_log", How::kLog},
-    NameRule{"ssm_d", "mamba.D", How::kFlat},
-    NameRule{"ssm_norm", "mamba.norm", How::kFlat},
-    NameRule{"ssm_out", "mamba.out_proj"},
 };
 
 // What Granite and Bamba spell differently; true where mapped.
@@ -129,13 +122,6 @@ constexpr std::array kNemotronRules = {
     NameRule{"ffn_down_shexp", "mixer.shared_experts.down_proj"},
     NameRule{"ffn_latent_down", "mixer.fc1_latent_proj"},
     NameRule{"ffn_latent_up", "mixer.fc2_latent_proj"},
-    NameRule{"ssm_in", "mixer.in_proj"},
-    NameRule{"ssm_conv1d", "mixer.conv1d", How::kConv},
-    NameRule{"ssm_dt.bias", "mixer.dt_bias"},
-    NameRule{"ssm_a", "mixer.A_log", How::kLog},
-    NameRule{"ssm_d", "mixer.D", How::kFlat},
-    NameRule{"ssm_norm", "mixer.norm", How::kFlat},
-    NameRule{"ssm_out", "mixer.out_proj"},
 };
 
 void nemotron_moe_config(GgufMetadata& metadata, json& config) {
@@ -200,17 +186,11 @@ const std::array kPlamoRules = {
     NameRule{"attn_output", "mixer.o_proj"},
     NameRule{"attn_q_norm.weight", "mixer.q_weight"},
     NameRule{"attn_k_norm.weight", "mixer.k_weight"},
-    NameRule{"ssm_in", "mixer.in_proj"},
-    NameRule{"ssm_conv1d", "mixer.conv1d", How::kConv},
     NameRule{"ssm_x", "mixer.bcdt_proj"},
     NameRule{"ssm_dt.weight", "mixer.dt_proj.weight"},
-    NameRule{"ssm_dt.bias", "mixer.dt_bias"},
     NameRule{"ssm_dt_norm", "mixer.dt_norm_weight"},
     NameRule{"ssm_b_norm", "mixer.B_norm_weight"},
     NameRule{"ssm_c_norm", "mixer.C_norm_weight"},
-    NameRule{"ssm_a", "mixer.A_log", How::kLog},
-    NameRule{"ssm_d", "mixer.D", How::kFlat},
-    NameRule{"ssm_out", "mixer.out_proj"},
 };
 
 // Attention in layers i with i % step == step / 2. The window is not in the file, and llama.cpp
@@ -244,13 +224,13 @@ void plamo2_config(GgufMetadata& metadata, json& config) {
 constexpr std::string_view kModel = "model.layers.", kBackbone = "backbone.layers.";
 const std::array kArchitectures = {
     GgufArchitecture{"granitehybrid", "granitemoehybrid", "GraniteMoeHybridForCausalLM", true,
-                     kModel, kGraniteRules, granite_hybrid_config, map_granite},
+                     kModel, kGraniteRules, granite_hybrid_config, map_granite, "mamba."},
     GgufArchitecture{"nemotron_h", "nemotron_h", "NemotronHForCausalLM", false, kBackbone,
-                     kNemotronRules, nemotron_config},
+                     kNemotronRules, nemotron_config, nullptr, "mixer."},
     GgufArchitecture{"nemotron_h_moe", "nemotron_h", "NemotronHForCausalLM", true, kBackbone,
-                     kNemotronRules, nemotron_config},
+                     kNemotronRules, nemotron_config, nullptr, "mixer."},
     GgufArchitecture{"plamo2", "plamo2", "Plamo2ForCausalLM", true, "model.layers.layers.",
-                     kPlamoRules, plamo2_config},
+                     kPlamoRules, plamo2_config, nullptr, "mixer."},
 };
 
 }  // namespace

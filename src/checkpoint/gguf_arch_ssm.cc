@@ -15,25 +15,13 @@ constexpr std::array kMambaRules = {
     NameRule{"token_embd", "backbone.embeddings"},
     NameRule{"output_norm", "backbone.norm_f"},
     NameRule{"attn_norm", "norm"},
-    NameRule{"ssm_in", "mixer.in_proj"},
-    NameRule{"ssm_conv1d", "mixer.conv1d", How::kConv},
     NameRule{"ssm_x", "mixer.x_proj"},
     NameRule{"ssm_dt", "mixer.dt_proj"},
-    NameRule{"ssm_a", "mixer.A_log", How::kLog},
-    NameRule{"ssm_d", "mixer.D", How::kFlat},
-    NameRule{"ssm_out", "mixer.out_proj"},
 };
 constexpr std::array kMamba2Rules = {
     NameRule{"token_embd", "backbone.embeddings"},
     NameRule{"output_norm", "backbone.norm_f"},
     NameRule{"attn_norm", "norm"},
-    NameRule{"ssm_in", "mixer.in_proj"},
-    NameRule{"ssm_conv1d", "mixer.conv1d", How::kConv},
-    NameRule{"ssm_dt.bias", "mixer.dt_bias"},
-    NameRule{"ssm_a", "mixer.A_log", How::kLog},
-    NameRule{"ssm_d", "mixer.D", How::kFlat},
-    NameRule{"ssm_norm", "mixer.norm", How::kFlat},
-    NameRule{"ssm_out", "mixer.out_proj"},
 };
 
 void ssm_base_config(GgufMetadata& metadata, json& config) {
@@ -47,6 +35,16 @@ void ssm_base_config(GgufMetadata& metadata, json& config) {
   config["layer_norm_epsilon"] = norm_epsilon(metadata);
   config["use_bias"] = metadata.any_layer_has("ssm_in.bias");
   config["use_conv_bias"] = metadata.any_layer_has("ssm_conv1d.bias");
+}
+
+// The keys mamba_* of either generation.
+void mamba_sizes(GgufMetadata& metadata, json& config) {
+  config["mamba_d_state"] = metadata.positive("ssm.state_size");
+  config["mamba_d_conv"] = metadata.positive("ssm.conv_kernel");
+  config["mamba_expand"] =
+      metadata.positive("ssm.inner_size") / metadata.positive("embedding_length");
+  config["mamba_conv_bias"] = metadata.any_layer_has("ssm_conv1d.bias");
+  config["mamba_proj_bias"] = metadata.any_layer_has("ssm_in.bias");
 }
 
 // Falcon-Mamba's norms of dt, B and C have no weights and transformers' default epsilon.
@@ -79,16 +77,11 @@ constexpr std::array kJambaRules = {
     NameRule{"ffn_gate_exps.weight", "feed_forward.experts.{}.gate_proj.weight", How::kSlices},
     NameRule{"ffn_up_exps.weight", "feed_forward.experts.{}.up_proj.weight", How::kSlices},
     NameRule{"ffn_down_exps.weight", "feed_forward.experts.{}.down_proj.weight", How::kSlices},
-    NameRule{"ssm_in", "mamba.in_proj"},
-    NameRule{"ssm_conv1d", "mamba.conv1d", How::kConv},
     NameRule{"ssm_x", "mamba.x_proj"},
     NameRule{"ssm_dt", "mamba.dt_proj"},
     NameRule{"ssm_dt_norm", "mamba.dt_layernorm"},
     NameRule{"ssm_b_norm", "mamba.b_layernorm"},
     NameRule{"ssm_c_norm", "mamba.c_layernorm"},
-    NameRule{"ssm_a", "mamba.A_log", How::kLog},
-    NameRule{"ssm_d", "mamba.D", How::kFlat},
-    NameRule{"ssm_out", "mamba.out_proj"},
 };
 
 // Layers first, first + period, ...; none: a first layer beyond the last.
@@ -123,13 +116,8 @@ void jamba_config(GgufMetadata& metadata, json& config) {
   config["expert_layer_period"] = experts.period;
   config["num_experts"] = metadata.integer("expert_count", 1);
   config["num_experts_per_tok"] = metadata.integer("expert_used_count", 1);
-  config["mamba_d_conv"] = metadata.positive("ssm.conv_kernel");
-  config["mamba_d_state"] = metadata.positive("ssm.state_size");
+  mamba_sizes(metadata, config);
   config["mamba_dt_rank"] = metadata.positive("ssm.time_step_rank");
-  config["mamba_expand"] =
-      metadata.positive("ssm.inner_size") / metadata.positive("embedding_length");
-  config["mamba_conv_bias"] = metadata.any_layer_has("ssm_conv1d.bias");
-  config["mamba_proj_bias"] = metadata.any_layer_has("ssm_in.bias");
 }
 
 constexpr std::array kFalconH1Rules = {
@@ -139,13 +127,6 @@ constexpr std::array kFalconH1Rules = {
     NameRule{"ffn_gate", "feed_forward.gate_proj"},
     NameRule{"ffn_up", "feed_forward.up_proj"},
     NameRule{"ffn_down", "feed_forward.down_proj"},
-    NameRule{"ssm_in", "mamba.in_proj"},
-    NameRule{"ssm_conv1d", "mamba.conv1d", How::kConv},
-    NameRule{"ssm_dt.bias", "mamba.dt_bias"},
-    NameRule{"ssm_a", "mamba.A_log", How::kLog},
-    NameRule{"ssm_d", "mamba.D", How::kFlat},
-    NameRule{"ssm_norm", "mamba.norm", How::kFlat},
-    NameRule{"ssm_out", "mamba.out_proj"},
 };
 
 // The converter multiplies the weights by the model's multipliers, which are 1 here.
@@ -198,12 +179,13 @@ void lfm2_config(GgufMetadata& metadata, json& config) {
 constexpr std::string_view kBackbone = "backbone.layers.", kModel = "model.layers.";
 constexpr std::array kArchitectures = {
     GgufArchitecture{"mamba", "mamba", "MambaForCausalLM", true, kBackbone, kMambaRules,
-                     mamba_config},
+                     mamba_config, nullptr, "mixer."},
     GgufArchitecture{"mamba2", "mamba2", "Mamba2ForCausalLM", true, kBackbone, kMamba2Rules,
-                     mamba2_config},
-    GgufArchitecture{"jamba", "jamba", "JambaForCausalLM", true, kModel, kJambaRules, jamba_config},
+                     mamba2_config, nullptr, "mixer."},
+    GgufArchitecture{"jamba", "jamba", "JambaForCausalLM", true, kModel, kJambaRules, jamba_config,
+                     nullptr, "mamba."},
     GgufArchitecture{"falcon-h1", "falcon_h1", "FalconH1ForCausalLM", true, kModel, kFalconH1Rules,
-                     falcon_h1_config},
+                     falcon_h1_config, nullptr, "mamba."},
     GgufArchitecture{"lfm2", "lfm2", "Lfm2ForCausalLM", true, kModel, kLfm2Rules, lfm2_config},
 };
 
@@ -224,12 +206,7 @@ void mamba2_mixer_config(GgufMetadata& metadata, json& config) {
   config["mamba_n_heads"] = heads.count;
   config["mamba_d_head"] = heads.dim;
   config["mamba_n_groups"] = heads.groups;
-  config["mamba_d_state"] = metadata.positive("ssm.state_size");
-  config["mamba_d_conv"] = metadata.positive("ssm.conv_kernel");
-  config["mamba_expand"] =
-      metadata.positive("ssm.inner_size") / metadata.positive("embedding_length");
-  config["mamba_conv_bias"] = metadata.any_layer_has("ssm_conv1d.bias");
-  config["mamba_proj_bias"] = metadata.any_layer_has("ssm_in.bias");
+  mamba_sizes(metadata, config);
   config["mamba_chunk_size"] = kSsmChunk;
   config["time_step_limit"] = no_time_step_limit();
 }

@@ -36,6 +36,13 @@ constexpr std::array kCommonRules = {
     NameRule{"ffn_up_shexp", "mlp.shared_expert.up_proj"},
     NameRule{"ffn_down_shexp", "mlp.shared_expert.down_proj"},
 };
+// Of Mamba mixers, after the architecture's own.
+constexpr std::array kMambaRules = {
+    NameRule{"ssm_in", "in_proj"},      NameRule{"ssm_conv1d", "conv1d", How::kConv},
+    NameRule{"ssm_dt.bias", "dt_bias"}, NameRule{"ssm_a", "A_log", How::kLog},
+    NameRule{"ssm_d", "D", How::kFlat}, NameRule{"ssm_norm", "norm", How::kFlat},
+    NameRule{"ssm_out", "out_proj"},
+};
 constexpr int64_t kMaxSlices = 65536;
 
 // "blk.12.attn_q.weight" -> 12, "attn_q.weight"; -1 and the name itself outside the layers.
@@ -77,26 +84,29 @@ void GgufMapper::map_tensor(const GgufTensor& tensor) {
   const LayerTensor part = split(tensor);
   if (part.layer >= metadata_.layers()) return;  // multi-token prediction
   if (architecture_.hook != nullptr && architecture_.hook(*this, part)) return;
-  if (apply(part, architecture_.rules) || apply(part, kCommonRules)) return;
+  if (apply(part, architecture_.rules)) return;
+  const std::string_view mamba = architecture_.mamba_prefix;
+  if (!mamba.empty() && apply(part, kMambaRules, mamba)) return;
+  if (apply(part, kCommonRules)) return;
   metadata_.fail(fmt::format("tensor '{}' is not one that architecture '{}' has", tensor.name,
                              architecture_.name));
 }
 
-bool GgufMapper::apply(const LayerTensor& tensor, std::span<const NameRule> rules) {
+bool GgufMapper::apply(const LayerTensor& tensor, std::span<const NameRule> rules,
+                       std::string_view prefix) {
   for (const NameRule& rule : rules) {
     if (!tensor.suffix.starts_with(rule.gguf)) continue;
     const std::string_view ending = tensor.suffix.substr(rule.gguf.size());
     if (ending.empty() || ending == ".weight" || ending == ".bias") {
-      apply(tensor, rule, ending);
+      apply(tensor, rule, fmt::format("{}{}{}", prefix, rule.hf, ending));
       return true;
     }
   }
   return false;
 }
 
-void GgufMapper::apply(const LayerTensor& part, const NameRule& rule, std::string_view ending) {
+void GgufMapper::apply(const LayerTensor& part, const NameRule& rule, const std::string& hf) {
   const GgufTensor& tensor = part.tensor;
-  const std::string hf = std::string(rule.hf) + std::string(ending);
   const bool vector = tensor.shape.rank() == 1;
   switch (rule.how) {
     case How::kSkip:
