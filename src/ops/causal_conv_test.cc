@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "ops/test_recurrence.h"
+#include "ops/test_step.h"
 
 namespace continuo::ops {
 namespace {
@@ -20,21 +20,21 @@ struct Expected {
 };
 
 // One row at a time: y at the valid columns (0 elsewhere), and the slots' next tails.
-Expected oracle(const Inputs& in, bool biased, bool silu_after) {
-  const HostTensor &x = in.at("x"), &w = in.at("c.weight");
+Expected oracle(const TestStep& in, bool biased, bool silu_after) {
+  const HostTensor &x = in.value("x"), &w = in.value("c.weight");
   const int64_t R = x.shape()[0], T = x.shape()[1];
-  Expected out{std::vector<float>(size_t(R * T * C)), floats(in.at("state.s"))};
+  Expected out{std::vector<float>(size_t(R * T * C)), floats(in.value("state.s"))};
   for (int64_t r = 0; r < R; ++r) {
-    const int64_t slot = in.at("slot").as<int32_t>()[size_t(r)];
-    const int64_t length = in.at("length").as<int32_t>()[size_t(r)];
-    const bool fresh = in.at("start").as<int32_t>()[size_t(r)] == 0;
+    const int64_t slot = in.value("slot").as<int32_t>()[size_t(r)];
+    const int64_t length = in.value("length").as<int32_t>()[size_t(r)];
+    const bool fresh = in.value("start").as<int32_t>()[size_t(r)] == 0;
     for (int64_t c = 0; c < C && length > 0; ++c) {
       float* tail = &out.state[size_t((slot * C + c) * (K - 1))];
       std::vector<float> line(tail, tail + K - 1);
       if (fresh) line.assign(K - 1, 0);
       for (int64_t t = 0; t < length; ++t) {
         line.push_back(x.as<float>()[size_t((r * T + t) * C + c)]);
-        double sum = biased ? in.at("c.bias").as<float>()[size_t(c)] : 0;
+        double sum = biased ? in.value("c.bias").as<float>()[size_t(c)] : 0;
         for (int64_t j = 0; j < K; ++j)
           sum += double(line[size_t(t + j)]) * w.as<float>()[size_t(c * K + j)];
         out.y[size_t((r * T + t) * C + c)] = float(silu_after ? sum / (1 + std::exp(-sum)) : sum);
@@ -49,18 +49,18 @@ void compare_with_oracle(int64_t columns, int64_t slots, const std::vector<int32
                          const std::vector<int32_t>& start, const std::vector<int32_t>& length,
                          bool biased, bool silu_after) {
   const int64_t R = int64_t(slot.size());
-  Inputs in = step_inputs(columns, slot, start, length);
-  in.emplace("x", random_f32({R, columns, C}, 1));
-  in.emplace("c.weight", random_f32({C, 1, K}, 2));
-  in.emplace("c.bias", random_f32({C}, 3));
-  in.emplace("state.s", random_f32({slots, C, K - 1}, 4));
-  Step step = test_step(R, columns, slots);
-  const Value y = causal_conv(step, input(step, in, "x"), "c", K, biased ? Bias::kYes : Bias::kNone,
-                              "s", silu_after ? ConvActivation::kSilu : ConvActivation::kNone);
-  const Value valid = expand_dims(step.valid(), -1);
+  TestStep test({.rows = R, .columns = columns, .slots = slots, .context = columns});
+  test.rows(slot, start, length);
+  const Value x = test.input("x", random_f32({R, columns, C}, 1));
+  test.give("c.weight", random_f32({C, 1, K}, 2));
+  test.give("c.bias", random_f32({C}, 3));
+  test.give("state.s", random_f32({slots, C, K - 1}, 4));
+  const Value y = causal_conv(test.step, x, "c", K, biased ? Bias::kYes : Bias::kNone, "s",
+                              silu_after ? ConvActivation::kSilu : ConvActivation::kNone);
+  const Value valid = expand_dims(test.step.valid(), -1);
   const std::vector<HostTensor> out =
-      run_step(step, select(valid, y, constant(step.graph(), DType::kF32, 0)), in);
-  const Expected wanted = oracle(in, biased, silu_after);
+      test.run(select(valid, y, constant(test.step.graph(), DType::kF32, 0)));
+  const Expected wanted = oracle(test, biased, silu_after);
   EXPECT_LE(max_difference(floats(out[0]), wanted.y), 1e-6);
   EXPECT_EQ(floats(out[1]), wanted.state);  // bit for bit
 }
@@ -82,11 +82,11 @@ TEST(CausalConv, FewerColumnsThanTaps) {
 }
 
 TEST(CausalConv, RefusesAWeightOfOtherChannels) {
-  Step step = test_step(1, 2, 1);
-  const Value x = step.graph().argument("x", DType::kF32, {1, 2, C});
-  EXPECT_THROW(
-      causal_conv(step, x, step.weight("w", {C + 1, 1, K}), {}, "s", ConvActivation::kNone),
-      CheckFailure);
+  TestStep test({.columns = 2, .context = 2});
+  const Value x = test.step.graph().argument("x", DType::kF32, {1, 2, C});
+  EXPECT_THROW(causal_conv(test.step, x, test.step.weight("w", {C + 1, 1, K}), {}, "s",
+                           ConvActivation::kNone),
+               CheckFailure);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/test_low_rank_scan.h"
+#include "ops/test_recurrence.h"
 
 namespace continuo::ops {
 namespace {

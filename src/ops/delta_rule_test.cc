@@ -21,12 +21,21 @@ Data random_inputs(int64_t rows, int64_t columns, bool channels) {
 }
 
 // As a low-rank scan: a = -beta k exp(g), b = k, v scaled by beta.
-LowRankScan oracle(const Data& in) {
+Outcome oracle(const Data& in) {
   const Shape& shape = in.at("v").shape;
   const bool channels = in.at("g").shape.rank() == 4;
-  LowRankScan scan{
-      shape[0], shape[1], H, K, V, {}, {}, {}, {}, {}, doubles(in.at("v")), doubles(in.at("state")),
-      {}};
+  LowRankScan scan{shape[0],
+                   shape[1],
+                   H,
+                   K,
+                   V,
+                   {},
+                   {},
+                   {},
+                   {},
+                   {},
+                   doubles(in.at("v")),
+                   doubles(in.at("state"))};
   const std::vector<double> q = doubles(in.at("q")), k = doubles(in.at("k")),
                             g = doubles(in.at("g")), beta = doubles(in.at("beta"));
   for (int64_t rt = 0; rt < scan.R * scan.T; ++rt)
@@ -43,8 +52,7 @@ LowRankScan oracle(const Data& in) {
       }
       for (int64_t j = 0; j < V; ++j) scan.v[head * V + size_t(j)] *= beta[head];
     }
-  scan.run();
-  return scan;
+  return scan.run();
 }
 
 DeltaRuleInputs of(const NamedValues& in) {
@@ -56,35 +64,21 @@ class DeltaRule : public testing::TestWithParam<bool> {};  // a decay a channel?
 TEST_P(DeltaRule, SpellingsFollowTheFloat64Scan) {
   for (const int64_t T : {1, 37}) {
     const Data in = random_inputs(R, T, GetParam());
-    const LowRankScan wanted = oracle(in);
-    const auto got = run_on(in, [&](const auto& values) {
-      std::vector<Value> outputs;
+    expect_spellings(in, oracle(in), 1e-5, [&](const NamedValues& values) {
       std::vector<DeltaRuleResult> results{
           naive_delta_rule(of(values)), chunk_delta_rule(of(values), 4),
           chunk_delta_rule(of(values), 32), chunk_delta_rule(of(values), 8, 16)};
       if (T == 1) results.push_back(step_delta_rule(of(values)));
-      for (const DeltaRuleResult& result : results) {
-        outputs.push_back(result.out);
-        outputs.push_back(result.state);
-      }
-      return outputs;
+      return results;
     });
-    for (size_t i = 0; i < got.size(); i += 2) {
-      EXPECT_LE(relative_difference(got[i], narrowed(wanted.out)), 1e-5) << T << " " << i;
-      EXPECT_LE(relative_difference(got[i + 1], narrowed(wanted.state)), 1e-5) << T << " " << i;
-    }
   }
 }
 
 TEST_P(DeltaRule, LongChunksStayExact) {
   const Data in = random_inputs(1, 4096, GetParam());
-  const LowRankScan wanted = oracle(in);
-  const auto got = run_on(in, [](const auto& values) {
-    const DeltaRuleResult chunks = chunk_delta_rule(of(values), 64, 1024);
-    return std::vector<Value>{chunks.out, chunks.state};
+  expect_spellings(in, oracle(in), 1e-5, [](const NamedValues& values) {
+    return std::vector{chunk_delta_rule(of(values), 64, 1024)};
   });
-  EXPECT_LE(relative_difference(got[0], narrowed(wanted.out)), 1e-5);
-  EXPECT_LE(relative_difference(got[1], narrowed(wanted.state)), 1e-5);
 }
 
 // One token over and over, nothing forgotten, reflections (beta = 2): powers of the chunk's matrix
@@ -95,11 +89,11 @@ TEST_P(DeltaRule, EqualKeysDoNotCancel) {
   in.at("g") = random_floats(in.at("g").shape, 8, -1e-6F, 0);
   std::vector<float> keys(size_t(64 * Hk * K), std::sqrt(1.0F / K));
   in.at("k").values = keys;
-  const LowRankScan wanted = oracle(in);
+  const Outcome wanted = oracle(in);
   const auto got = run_on(in, [](const auto& values) {
     return std::vector<Value>{chunk_delta_rule(of(values), 64).out};
   });
-  EXPECT_LE(relative_difference(got[0], narrowed(wanted.out)), 1e-4);
+  EXPECT_LE(relative_difference(got[0], wanted.out), 1e-4);
 }
 
 TEST_P(DeltaRule, PaddingAndIdleRowsLeaveNoTrace) {
@@ -114,28 +108,10 @@ TEST_P(DeltaRule, PaddingAndIdleRowsLeaveNoTrace) {
 }
 
 TEST_P(DeltaRule, OneByOneIsTheSameAsAtOnce) {
-  constexpr int64_t T = 6;
-  const Data in = random_inputs(R, T, GetParam());
-  const auto got = run_on(in, [](const auto& values) {
-    const DeltaRuleResult chunks = chunk_delta_rule(of(values), 4);
-    DeltaRuleInputs column = of(values);
-    std::vector<Value> outs;
-    for (int64_t t = 0; t < T; ++t) {
-      DeltaRuleInputs one = column;
-      const DeltaRuleInputs all = of(values);
-      one.q = slice(all.q, 1, t, t + 1);
-      one.k = slice(all.k, 1, t, t + 1);
-      one.v = slice(all.v, 1, t, t + 1);
-      one.log_decay = slice(all.log_decay, 1, t, t + 1);
-      one.beta = slice(all.beta, 1, t, t + 1);
-      const DeltaRuleResult result = step_delta_rule(one);
-      outs.push_back(result.out);
-      column.state = result.state;
-    }
-    return std::vector<Value>{chunks.out, concat(outs, 1), chunks.state, column.state};
-  });
-  EXPECT_LE(relative_difference(got[0], got[1]), 1e-5);
-  EXPECT_LE(relative_difference(got[2], got[3]), 1e-5);
+  expect_one_by_one(
+      random_inputs(R, 6, GetParam()), 6,
+      [](const NamedValues& values) { return chunk_delta_rule(of(values), 4); },
+      [](const NamedValues& values) { return step_delta_rule(of(values)); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Decay, DeltaRule, testing::Bool(),

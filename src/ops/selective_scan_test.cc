@@ -1,63 +1,41 @@
 #include "ops/selective_scan.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
-#include <functional>
 
 #include "ops/test_recurrence.h"
 
 namespace continuo::ops {
 namespace {
 
-using runtime::floats;
-using runtime::random_f32;
-
 struct Case {
   int64_t R, T, D, N;
   float a_low = -2, a_high = -0.1f, dt_low = 0, dt_high = 1;
 };
 
-using Spelling = std::function<ScanResult(const ScanInputs&)>;
-
-struct Outcome {
-  std::vector<float> y, state;
-};
-
-Inputs make_inputs(const Case& z) {
-  Inputs in;
-  in.emplace("x", random_f32({z.R, z.T, z.D}, 1));
-  in.emplace("dt", random_f32({z.R, z.T, z.D}, 2, z.dt_low, z.dt_high));
-  in.emplace("a", random_f32({z.N, z.D}, 3, z.a_low, z.a_high));
-  in.emplace("b", random_f32({z.R, z.T, z.N}, 4));
-  in.emplace("c", random_f32({z.R, z.T, z.N}, 5));
-  in.emplace("d", random_f32({z.D}, 6));
-  in.emplace("state", random_f32({z.R, z.N, z.D}, 7));
+Data make_inputs(const Case& z) {
+  Data in;
+  in["x"] = random_floats({z.R, z.T, z.D}, 1);
+  in["dt"] = random_floats({z.R, z.T, z.D}, 2, z.dt_low, z.dt_high);
+  in["a"] = random_floats({z.N, z.D}, 3, z.a_low, z.a_high);
+  in["b"] = random_floats({z.R, z.T, z.N}, 4);
+  in["c"] = random_floats({z.R, z.T, z.N}, 5);
+  in["d"] = random_floats({z.D}, 6);
+  in["state"] = random_floats({z.R, z.N, z.D}, 7);
   return in;
 }
 
-Outcome run(const Inputs& in, const Spelling& spelling) {
-  Graph g;
-  const auto argument = [&](const char* name) {
-    return g.argument(name, DType::kF32, in.at(name).shape());
-  };
-  const ScanInputs values{argument("x"), argument("dt"), argument("a"),    argument("b"),
-                          argument("c"), argument("d"),  argument("state")};
-  const ScanResult result = spelling(values);
-  g.output(result.y);
-  g.output(result.state);
-  std::vector<const HostTensor*> arguments;
-  for (const Argument& each : g.arguments()) arguments.push_back(&in.at(each.name));
-  const std::vector<HostTensor> out = runtime::run_graph(g, arguments);
-  return {floats(out[0]), floats(out[1])};
+ScanInputs of(const NamedValues& in) {
+  return {in.at("x"), in.at("dt"), in.at("a"), in.at("b"), in.at("c"), in.at("d"), in.at("state")};
 }
 
 // The definition in float64, from the float32 inputs.
-Outcome reference(const Case& z, const Inputs& in) {
+Outcome reference(const Case& z, const Data& in) {
   const auto at = [&](const char* name, int64_t i) {
-    return double(in.at(name).as<float>()[size_t(i)]);
+    return double(in.at(name).values[size_t(i)]);
   };
-  Outcome out{std::vector<float>(size_t(z.R * z.T * z.D)), floats(in.at("state"))};
+  Outcome out{std::vector<float>(size_t(z.R * z.T * z.D)), in.at("state").values};
   for (int64_t row = 0; row < z.R; ++row)
     for (int64_t d = 0; d < z.D; ++d) {
       std::vector<double> state;
@@ -72,7 +50,7 @@ Outcome reference(const Case& z, const Inputs& in) {
               std::exp(dt * at("a", n * z.D + d)) * state[size_t(n)] + dt * x * at("b", bc);
           y += at("c", bc) * state[size_t(n)];
         }
-        out.y[size_t(line)] = float(y);
+        out.out[size_t(line)] = float(y);
       }
       for (int64_t n = 0; n < z.N; ++n)
         out.state[size_t((row * z.N + n) * z.D + d)] = float(state[size_t(n)]);
@@ -80,23 +58,16 @@ Outcome reference(const Case& z, const Inputs& in) {
   return out;
 }
 
-Spelling chunked(int64_t segments, int64_t length) {
-  return [=](const ScanInputs& in) { return chunk_selective_scan(in, segments, length); };
-}
-
 void compare_all(const Case& z, const std::vector<std::pair<int64_t, int64_t>>& blocks,
                  double tolerance) {
-  const Inputs in = make_inputs(z);
-  const Outcome wanted = reference(z, in);
-  const auto expect = [&](const std::string& name, const Spelling& spelling) {
-    const Outcome got = run(in, spelling);
-    EXPECT_LE(relative_difference(got.y, wanted.y), tolerance) << name;
-    EXPECT_LE(relative_difference(got.state, wanted.state), tolerance) << name;
-  };
-  expect("naive", naive_selective_scan);
-  for (const auto& [segments, length] : blocks)
-    expect(fmt::format("{} segments of {}", segments, length), chunked(segments, length));
-  if (z.T == 1) expect("step", step_selective_scan);
+  const Data in = make_inputs(z);
+  expect_spellings(in, reference(z, in), tolerance, [&](const NamedValues& values) {
+    std::vector<ScanResult> results{naive_selective_scan(of(values))};
+    for (const auto& [segments, length] : blocks)
+      results.push_back(chunk_selective_scan(of(values), segments, length));
+    if (z.T == 1) results.push_back(step_selective_scan(of(values)));
+    return results;
+  });
 }
 
 TEST(SelectiveScan, SpellingsAgreeWithTheDefinition) {
@@ -115,19 +86,23 @@ TEST(SelectiveScan, LongSequencesWithDecaysNearZero) {
 
 TEST(SelectiveScan, LongSequencesThatForgetNowAndThen) {
   const Case z{1, 4096, 6, 5, -16, -1, 0, 0.01f};
-  Inputs in = make_inputs(z);
-  auto dt = in.at("dt").as<float>();
+  Data in = make_inputs(z);
+  std::vector<float>& dt = in.at("dt").values;
   for (size_t i = 0; i < dt.size(); i += 37) dt[i] = 60;
-  const Outcome wanted = reference(z, in), got = run(in, chunked(8, 32));
-  EXPECT_LE(relative_difference(got.y, wanted.y), 1e-5);
-  EXPECT_LE(relative_difference(got.state, wanted.state), 1e-5);
+  expect_spellings(in, reference(z, in), 1e-5, [](const NamedValues& values) {
+    return std::vector{chunk_selective_scan(of(values), 8, 32)};
+  });
 }
 
 TEST(SelectiveScan, PaddingLeavesTheStateBitForBit) {
-  Inputs in = make_inputs({2, 11, 5, 4});
-  for (float& dt : in.at("dt").as<float>()) dt = 0;
-  for (const Spelling& spelling : {Spelling(naive_selective_scan), chunked(3, 2), chunked(4, 4)})
-    EXPECT_EQ(run(in, spelling).state, floats(in.at("state")));
+  Data in = make_inputs({2, 11, 5, 4});
+  for (float& dt : in.at("dt").values) dt = 0;
+  const auto states = run_on(in, [](const NamedValues& values) {
+    return std::vector{naive_selective_scan(of(values)).state,
+                       chunk_selective_scan(of(values), 3, 2).state,
+                       chunk_selective_scan(of(values), 4, 4).state};
+  });
+  EXPECT_THAT(states, testing::Each(in.at("state").values));
 }
 
 TEST(SelectiveScan, RefusesAStateOfOtherChannels) {

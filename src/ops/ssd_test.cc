@@ -1,63 +1,41 @@
 #include "ops/ssd.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
-#include <functional>
 
 #include "ops/test_recurrence.h"
 
 namespace continuo::ops {
 namespace {
 
-using runtime::floats;
-using runtime::random_f32;
-
 struct Case {
   int64_t R, T, H, P, G, N;
   float a_low = -2, a_high = -0.1f, dt_low = 0, dt_high = 1;
 };
 
-using Spelling = std::function<SsdResult(const SsdInputs&)>;
-
-struct Outcome {
-  std::vector<float> y, state;
-};
-
-Inputs make_inputs(const Case& z) {
-  Inputs in;
-  in.emplace("x", random_f32({z.R, z.T, z.H, z.P}, 1));
-  in.emplace("dt", random_f32({z.R, z.T, z.H}, 2, z.dt_low, z.dt_high));
-  in.emplace("a", random_f32({z.H}, 3, z.a_low, z.a_high));
-  in.emplace("b", random_f32({z.R, z.T, z.G, z.N}, 4));
-  in.emplace("c", random_f32({z.R, z.T, z.G, z.N}, 5));
-  in.emplace("d", random_f32({z.H}, 6));
-  in.emplace("state", random_f32({z.R, z.G, z.N, z.H / z.G * z.P}, 7));
+Data make_inputs(const Case& z) {
+  Data in;
+  in["x"] = random_floats({z.R, z.T, z.H, z.P}, 1);
+  in["dt"] = random_floats({z.R, z.T, z.H}, 2, z.dt_low, z.dt_high);
+  in["a"] = random_floats({z.H}, 3, z.a_low, z.a_high);
+  in["b"] = random_floats({z.R, z.T, z.G, z.N}, 4);
+  in["c"] = random_floats({z.R, z.T, z.G, z.N}, 5);
+  in["d"] = random_floats({z.H}, 6);
+  in["state"] = random_floats({z.R, z.G, z.N, z.H / z.G * z.P}, 7);
   return in;
 }
 
-Outcome run(const Inputs& in, const Spelling& spelling) {
-  Graph g;
-  const auto argument = [&](const char* name) {
-    return g.argument(name, DType::kF32, in.at(name).shape());
-  };
-  const SsdInputs values{argument("x"), argument("dt"), argument("a"),    argument("b"),
-                         argument("c"), argument("d"),  argument("state")};
-  const SsdResult result = spelling(values);
-  g.output(result.y);
-  g.output(result.state);
-  std::vector<const HostTensor*> arguments;
-  for (const Argument& each : g.arguments()) arguments.push_back(&in.at(each.name));
-  const std::vector<HostTensor> out = runtime::run_graph(g, arguments);
-  return {floats(out[0]), floats(out[1])};
+SsdInputs of(const NamedValues& in) {
+  return {in.at("x"), in.at("dt"), in.at("a"), in.at("b"), in.at("c"), in.at("d"), in.at("state")};
 }
 
 // The definition in float64, from the float32 inputs.
-Outcome reference(const Case& z, const Inputs& in) {
+Outcome reference(const Case& z, const Data& in) {
   const auto at = [&](const char* name, int64_t i) {
-    return double(in.at(name).as<float>()[size_t(i)]);
+    return double(in.at(name).values[size_t(i)]);
   };
-  Outcome out{std::vector<float>(size_t(z.R * z.T * z.H * z.P)), floats(in.at("state"))};
+  Outcome out{std::vector<float>(size_t(z.R * z.T * z.H * z.P)), in.at("state").values};
   const int64_t r = z.H / z.G;
   for (int64_t row = 0; row < z.R; ++row)
     for (int64_t h = 0; h < z.H; ++h)
@@ -78,7 +56,7 @@ Outcome reference(const Case& z, const Inputs& in) {
             state[size_t(n)] = decay * state[size_t(n)] + dt * x * at("b", bc);
             y += at("c", bc) * state[size_t(n)];
           }
-          out.y[size_t(line)] = float(y);
+          out.out[size_t(line)] = float(y);
         }
         for (int64_t n = 0; n < z.N; ++n) out.state[size_t(place(n))] = float(state[size_t(n)]);
       }
@@ -86,18 +64,13 @@ Outcome reference(const Case& z, const Inputs& in) {
 }
 
 void compare_all(const Case& z, const std::vector<int64_t>& chunks, double tolerance) {
-  const Inputs in = make_inputs(z);
-  const Outcome wanted = reference(z, in);
-  const auto expect = [&](const std::string& name, const Spelling& spelling) {
-    const Outcome got = run(in, spelling);
-    EXPECT_LE(relative_difference(got.y, wanted.y), tolerance) << name;
-    EXPECT_LE(relative_difference(got.state, wanted.state), tolerance) << name;
-  };
-  expect("naive", naive_ssd);
-  for (int64_t chunk : chunks)
-    expect("chunk " + std::to_string(chunk),
-           [&](const SsdInputs& inputs) { return chunk_ssd(inputs, chunk); });
-  if (z.T == 1) expect("step", step_ssd);
+  const Data in = make_inputs(z);
+  expect_spellings(in, reference(z, in), tolerance, [&](const NamedValues& values) {
+    std::vector<SsdResult> results{naive_ssd(of(values))};
+    for (const int64_t chunk : chunks) results.push_back(chunk_ssd(of(values), chunk));
+    if (z.T == 1) results.push_back(step_ssd(of(values)));
+    return results;
+  });
 }
 
 TEST(Ssd, SpellingsAgreeWithTheDefinition) { compare_all({3, 7, 6, 5, 2, 4}, {1, 3, 7, 16}, 1e-5); }
@@ -115,25 +88,22 @@ TEST(Ssd, LongSequencesWithDecaysNearZero) {
 // Steps of both kinds side by side: large sums must not swallow the small terms beside them.
 TEST(Ssd, LongSequencesThatForgetNowAndThen) {
   const Case z{1, 4096, 4, 3, 1, 5, -16, -1, 0, 0.01f};
-  Inputs in = make_inputs(z);
-  auto dt = in.at("dt").as<float>();
+  Data in = make_inputs(z);
+  std::vector<float>& dt = in.at("dt").values;
   for (size_t i = 0; i < dt.size(); i += 37) dt[i] = 60;
-  const Outcome wanted = reference(z, in);
-  for (int64_t chunk : {64, 256}) {
-    const Outcome got = run(in, [&](const SsdInputs& inputs) { return chunk_ssd(inputs, chunk); });
-    EXPECT_LE(relative_difference(got.y, wanted.y), 1e-5);
-    EXPECT_LE(relative_difference(got.state, wanted.state), 1e-5);
-  }
+  expect_spellings(in, reference(z, in), 1e-5, [](const NamedValues& values) {
+    return std::vector{chunk_ssd(of(values), 64), chunk_ssd(of(values), 256)};
+  });
 }
 
 TEST(Ssd, PaddingLeavesTheStateBitForBit) {
-  const Case z{2, 11, 6, 5, 3, 4};
-  Inputs in = make_inputs(z);
-  for (float& dt : in.at("dt").as<float>()) dt = 0;
-  for (const Spelling& spelling : std::vector<Spelling>{
-           naive_ssd, [](const SsdInputs& inputs) { return chunk_ssd(inputs, 4); },
-           [](const SsdInputs& inputs) { return chunk_ssd(inputs, 11); }})
-    EXPECT_EQ(run(in, spelling).state, floats(in.at("state")));
+  Data in = make_inputs({2, 11, 6, 5, 3, 4});
+  for (float& dt : in.at("dt").values) dt = 0;
+  const auto states = run_on(in, [](const NamedValues& values) {
+    return std::vector{naive_ssd(of(values)).state, chunk_ssd(of(values), 4).state,
+                       chunk_ssd(of(values), 11).state};
+  });
+  EXPECT_THAT(states, testing::Each(in.at("state").values));
 }
 
 TEST(Ssd, RefusesGroupsThatDoNotDivideTheHeads) {

@@ -1,13 +1,7 @@
-// For tests of linear recurrences: the float64 scan they are compared with, and runs of one graph
-// on named inputs.
+// For tests of recurrences with a matrix state: the float64 scan they are compared with.
 #pragma once
 
 #include <cmath>
-#include <functional>
-#include <map>
-#include <random>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "ops/test_recurrence.h"
@@ -18,8 +12,8 @@ namespace continuo::ops {
 // recurrence with a matrix state is a case of it. q, g, k, a, b:[R,T,H,K] v:[R,T,H,V] S:[R,H,K,V].
 struct LowRankScan {
   int64_t R = 1, T = 1, H = 1, K = 1, V = 1;
-  std::vector<double> q, g, k, a, b, v, state, out;
-  void run();
+  std::vector<double> q, g, k, a, b, v, state;
+  Outcome run();
 
  private:
   void run_column(const double* q_, const double* g_, const double* k_, const double* a_,
@@ -40,8 +34,8 @@ inline void LowRankScan::run_column(const double* q_, const double* g_, const do
   }
 }
 
-inline void LowRankScan::run() {
-  out.assign(size_t(R * T * H * V), 0);
+inline Outcome LowRankScan::run() {
+  std::vector<double> out(size_t(R * T * H * V));
   for (int64_t r = 0; r < R; ++r)
     for (int64_t t = 0; t < T; ++t)
       for (int64_t h = 0; h < H; ++h) {
@@ -50,163 +44,7 @@ inline void LowRankScan::run() {
         run_column(&q[key], &g[key], &k[key], &a[key], &b[key], &v[value],
                    &state[size_t((r * H + h) * K * V)], &out[value]);
       }
+  return {narrowed(out), narrowed(state)};
 }
-
-// Arrays by name. HostTensor cannot be copied; these are varied from run to run.
-struct Floats {
-  Shape shape;
-  std::vector<float> values;
-  HostTensor tensor() const { return runtime::f32(shape, values); }
-};
-using Data = std::map<std::string, Floats>;
-
-inline Floats random_floats(Shape shape, uint32_t seed, float low = -1, float high = 1) {
-  return {shape, runtime::floats(runtime::random_f32(shape, seed, low, high))};
-}
-
-// Runs a graph on them. `write` -> the outputs.
-using NamedValues = std::map<std::string, Value>;
-inline std::vector<std::vector<float>> run_on(
-    const Data& data, const std::function<std::vector<Value>(const NamedValues&)>& write) {
-  Graph graph;
-  NamedValues values;
-  std::vector<HostTensor> tensors;
-  for (const auto& [name, array] : data) {
-    values[name] = graph.argument(name, DType::kF32, array.shape);
-    tensors.push_back(array.tensor());
-  }
-  std::vector<const HostTensor*> arguments;
-  for (const HostTensor& tensor : tensors) arguments.push_back(&tensor);
-  for (Value value : write(values)) graph.output(value);
-  std::vector<std::vector<float>> results;
-  for (const HostTensor& tensor : runtime::run_graph(graph, arguments))
-    results.push_back(runtime::floats(tensor));
-  return results;
-}
-
-inline std::vector<double> doubles(const Floats& array) {
-  return {array.values.begin(), array.values.end()};
-}
-
-inline std::vector<float> narrowed(const std::vector<double>& values) {
-  return {values.begin(), values.end()};
-}
-
-// Unit vectors along the last axis, each near its predecessor, as keys of real text are.
-inline Floats unit_vectors(Shape shape, uint32_t seed) {
-  std::vector<float> values = random_floats(shape, seed).values;
-  const size_t size = size_t(shape[shape.rank() - 1]);
-  for (size_t at = 0; at < values.size(); at += size) {
-    double sum = 0;
-    for (size_t i = at; i < at + size; ++i) {
-      if (at >= size) values[i] = 0.3F * values[i] + 0.7F * values[i - size];
-      sum += double(values[i]) * values[i];
-    }
-    for (size_t i = at; i < at + size; ++i) values[i] = float(values[i] / std::sqrt(sum));
-  }
-  return {shape, values};
-}
-
-// Logarithms of decays: some within 1e-4 of 1, some near 0, the others between.
-inline Floats log_decays(Shape shape, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> uniform(0, 1);
-  std::vector<float> values(size_t(shape.elements()));
-  for (float& value : values) {
-    const float kind = uniform(random), size = uniform(random);
-    value = kind < 0.6F ? -1e-4F * size : kind < 0.9F ? -0.5F * size : -200.0F * size;
-  }
-  return {shape, values};
-}
-
-// The op under test in a step: reads what it needs of `values`, keeps its state as "s".
-using WriteStep = std::function<Value(Step&, const NamedValues& values)>;
-
-// -> y, next state; `data` holds [R,T,...] arrays, tensors "w.*" as they are, and state.s:[R,...].
-inline std::vector<std::vector<float>> run_rows(const Data& data, int64_t columns,
-                                                const std::vector<int32_t>& start,
-                                                const std::vector<int32_t>& length,
-                                                const WriteStep& op) {
-  const int64_t R = int64_t(start.size());
-  std::vector<int32_t> slot;
-  for (int32_t r = 0; r < R; ++r) slot.push_back(r);
-  Inputs inputs = step_inputs(columns, slot, start, length);
-  for (const auto& [name, array] : data) inputs.emplace(name, array.tensor());
-  Step step = test_step(R, columns, R);
-  NamedValues values;
-  for (const auto& [name, array] : data)
-    if (name != "state.s" && !name.starts_with("w.")) values[name] = input(step, inputs, name);
-  std::vector<std::vector<float>> results;
-  for (const HostTensor& tensor : run_step(step, op(step, values), inputs))
-    results.push_back(runtime::floats(tensor));
-  return results;
-}
-
-// Row `row` of R, its first `columns` of T.
-inline Data cut_row(const Data& data, int64_t row, int64_t columns) {
-  Data cut;
-  for (const auto& [name, array] : data) {
-    if (name.starts_with("w.")) {
-      cut[name] = array;
-      continue;
-    }
-    std::vector<int64_t> sizes = array.shape.dims();
-    const int64_t size = array.shape.elements() / sizes[0];
-    const int64_t kept = name == "state.s" ? size : size / sizes[1] * columns;
-    if (name != "state.s") sizes[1] = columns;
-    sizes[0] = 1;
-    const auto begin = array.values.begin() + row * size;
-    cut[name] = {Shape(sizes), {begin, begin + kept}};
-  }
-  return cut;
-}
-
-struct Ragged {
-  std::vector<float> state, other_padding_state;  // bit for bit equal, or padding left a trace
-  std::vector<float> idle_before, idle_after;
-  // Rows 0 and 1 beside others and padding, and each by itself: outputs, then state.
-  std::vector<std::vector<float>> together, alone;
-};
-
-// Three rows: one full, one fresh with 5 valid columns, one idle; data: [3,T,...], T > 5.
-inline Ragged run_ragged(const Data& data, int64_t columns, const WriteStep& op) {
-  const std::vector<int32_t> start{9, 0, 4}, length{int32_t(columns), 5, 0};
-  const auto got = run_rows(data, columns, start, length, op);
-  Data other = data;
-  for (auto& [name, array] : other) {
-    if (name == "state.s" || name.starts_with("w.")) continue;
-    const size_t row = array.values.size() / 3, column = row / size_t(columns);
-    for (size_t i = row + 5 * column; i < 3 * row; ++i) array.values[i] = 3.5F - array.values[i];
-  }
-  Ragged result;
-  result.state = got[1];
-  result.other_padding_state = run_rows(other, columns, start, length, op)[1];
-  const std::vector<float>& before = data.at("state.s").values;
-  const auto part = [](const std::vector<float>& all, size_t row, size_t count) {
-    const auto begin = all.begin() + std::ptrdiff_t(row * (all.size() / 3));
-    return std::vector<float>(begin, begin + std::ptrdiff_t(count));
-  };
-  const size_t state_size = before.size() / 3, out_size = got[0].size() / 3;
-  result.idle_before = part(before, 2, state_size);
-  result.idle_after = part(got[1], 2, state_size);
-  for (size_t row = 0; row < 2; ++row) {
-    const int64_t count = length[row];
-    const auto own =
-        run_rows(cut_row(data, int64_t(row), count), count, {start[row]}, {int32_t(count)}, op);
-    result.together.push_back(part(got[0], row, out_size / size_t(columns) * size_t(count)));
-    result.together.push_back(part(got[1], row, state_size));
-    result.alone.insert(result.alone.end(), own.begin(), own.end());
-  }
-  return result;
-}
-
-#define EXPECT_NO_TRACE(ragged)                                                            \
-  do {                                                                                     \
-    const Ragged result_ = (ragged);                                                       \
-    EXPECT_EQ(result_.state, result_.other_padding_state);                                 \
-    EXPECT_EQ(result_.idle_before, result_.idle_after);                                    \
-    for (size_t i_ = 0; i_ < result_.together.size(); ++i_)                                \
-      EXPECT_LE(relative_difference(result_.together[i_], result_.alone[i_]), 1e-5) << i_; \
-  } while (false)
 
 }  // namespace continuo::ops
