@@ -109,13 +109,14 @@ Value Decoder::attend(Step& step, int64_t index, Value x) const {
 }
 
 Value Decoder::feed_forward(Step& step, int64_t index, Value x) const {
-  return gated_mlp(step, x, layer_prefix(index) + ".mlp", inner_, act_, mlp_bias_);
+  return gated_mlp(step, x, layer_prefix(index) + "." + names_.feed_forward, inner_, act_,
+                   mlp_bias_);
 }
 
 Value Decoder::layer(Step& step, int64_t index, Value x) const {
   const std::string prefix = layer_prefix(index);
   x = x + attend(step, index, norm(step, x, prefix + ".input_layernorm"));
-  return x + feed_forward(step, index, norm(step, x, prefix + ".post_attention_layernorm"));
+  return x + feed_forward(step, index, norm(step, x, prefix + "." + names_.feed_forward_norm));
 }
 
 Value Decoder::post_norm_layer(Step& step, int64_t index, Value x) const {
@@ -130,6 +131,8 @@ Value Decoder::parallel_layer(Step& step, int64_t index, Value x) const {
   return x + feed_forward(step, index, h);
 }
 
-Value Decoder::final_norm(Step& step, Value x) const { return norm(step, x, prefix_ + "norm"); }
+Value Decoder::final_norm(Step& step, Value x) const {
+  return norm(step, x, prefix_ + names_.final_norm);
+}
 
 }  // namespace continuo::models

@@ -56,9 +56,15 @@ class Decoder : public Model {
     int64_t window = 0;  // 0 = all
     bool rotates = true;
   };
+  // Tensors that some families call otherwise.
+  struct Names {
+    std::string feed_forward = "mlp", feed_forward_norm = "post_attention_layernorm";
+    std::string final_norm = "norm";
+  };
   // q_norm and k_norm: over each head's D (weight [D]), or over all heads together ([heads*D]).
   enum class QkNorm { kNone, kEachHead, kAllHeads };
 
+  Names names_;
   std::vector<LayerAttention> layers_;
   SelfAttention attention_;
   QkNorm qk_norm_ = QkNorm::kNone;

@@ -2,6 +2,8 @@
 // with multipliers in many places. Reference: transformers modeling_falcon_h1.py.
 #include <fmt/format.h>
 
+#include "models/config_defaults.h"
+#include "models/decoder.h"
 #include "models/families.h"
 #include "models/mamba_config.h"
 
@@ -15,14 +17,11 @@ struct Multipliers {
 
 Value scaled(Value x, double by) { return by == 1 ? x : x * by; }
 
-class FalconH1 : public Model {
+class FalconH1 : public Decoder {
  public:
-  FalconH1(const ConfigView& config, HasTensor has) : Model(config, std::move(has)) {
+  FalconH1(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "falcon_h1";
-    norm_eps_ = config.number("rms_norm_eps", 1e-5);
-    attention_ = read_attention(config, facts_.hidden, 8);
-    rope_ = read_rope(config, attention_.head_dim);
-    facts_.rope_switches_at = rope_.switches_at();
+    names_ = {"feed_forward", "pre_ff_layernorm", "final_layernorm"};
     const int64_t expanded = config.size("mamba_expand", 2) * facts_.hidden;
     mixer_ = read_mamba2(config, config.size("mamba_d_ssm", expanded), 256);
     mixer_.norm_eps = norm_eps_;
@@ -40,32 +39,24 @@ class FalconH1 : public Model {
       by_.gate = mlp[0];
       by_.down = mlp[1];
     }
-    inner_ = config.size("intermediate_size");
-    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
-    act_ = activation(config.text("hidden_act", "silu"));
     facts_.mixers.assign(static_cast<size_t>(facts_.layers), "mamba2 + attention");
   }
 
-  Value embed(Step& step) const override { return scaled(Model::embed(step), by_.embedding); }
+  Value embed(Step& step) const override { return scaled(Decoder::embed(step), by_.embedding); }
 
   Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index), state = state_name(index);
-    const Value h = rms_norm(step, x, prefix + ".input_layernorm", norm_eps_);
+    const std::string prefix = layer_prefix(index);
+    const Value h = norm(step, x, prefix + ".input_layernorm");
     const Value recurrent =
-        mamba2_mixer(step, scaled(h, by_.ssm_in), prefix + ".mamba", state, mixer_);
-    const Value attended = attend(step, scaled(h, by_.attention_in), prefix + ".self_attn", state);
+        mamba2_mixer(step, scaled(h, by_.ssm_in), prefix + ".mamba", state_name(index), mixer_);
+    const Value attended = attend(step, index, scaled(h, by_.attention_in));
     x = x + scaled(recurrent, by_.ssm_out) + scaled(attended, by_.attention_out);
-    const Value m = rms_norm(step, x, prefix + ".pre_ff_layernorm", norm_eps_);
-    const auto gate = [this](Value value) { return act_(scaled(value, by_.gate)); };
-    return x +
-           scaled(gated_mlp(step, m, prefix + ".feed_forward", inner_, gate, mlp_bias_), by_.down);
+    return x + feed_forward(step, index, norm(step, x, prefix + ".pre_ff_layernorm"));
   }
 
-  Value final_norm(Step& step, Value x) const override {
-    return rms_norm(step, x, prefix_ + "final_layernorm", norm_eps_);
+  Value head(Step& step, Value x) const override {
+    return scaled(Decoder::head(step, x), by_.head);
   }
-
-  Value head(Step& step, Value x) const override { return scaled(Model::head(step, x), by_.head); }
 
  private:
   static std::vector<float> multipliers(const ConfigView& config, const char* key, size_t count) {
@@ -75,24 +66,28 @@ class FalconH1 : public Model {
     return values;
   }
 
-  Value attend(Step& step, Value x, const std::string& prefix, const std::string& state) const {
-    SelfAttention block = attention_;
-    block.rope = rope_.rope(step.shape().limit);
+  Value attend(Step& step, int64_t index, Value x) const override {
+    const SelfAttention block = attention_block(step, index);
+    const std::string prefix = attention_prefix(index);
     Projected parts = project_qkv(step, x, prefix, block);
     parts.k = scaled(parts.k, by_.key);
     prepare_qk(step, parts, block);
-    const Value mixed = attention(step, state, parts.q, parts.k, parts.v, block.options);
+    const Value mixed =
+        attention(step, state_name(index), parts.q, parts.k, parts.v, block.options);
     return linear(step, mixed, prefix + "." + block.out, facts_.hidden, block.out_bias);
   }
 
-  SelfAttention attention_;
-  RopeConfig rope_;
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    const auto gate = [this](Value value) { return act_(scaled(value, by_.gate)); };
+    const std::string prefix = layer_prefix(index) + ".feed_forward";
+    return scaled(gated_mlp(step, x, prefix, inner_, gate, mlp_bias_), by_.down);
+  }
+
   Mamba2Mixer mixer_;
   Multipliers by_{};
-  int64_t inner_ = 0;
-  Bias mlp_bias_ = Bias::kNone;
-  Activation act_;
 };
+
+constexpr char kDefaults[] = R"({"num_key_value_heads": 8, "rms_norm_eps": 1e-5})";
 
 }  // namespace
 
@@ -103,6 +98,6 @@ const Family kFalconH1{"falcon_h1",
                        "recurrent, kv",
                        {"falcon_h1"},
                        "",
-                       make_model<FalconH1>};
+                       make_model_with<FalconH1, kDefaults>};
 
 }  // namespace continuo::models

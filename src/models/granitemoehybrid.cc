@@ -1,5 +1,7 @@
 // Granite 4: Mamba-2 and attention layers, each with experts beside a shared MLP (or that MLP
 // alone), and Granite's multipliers. Reference: transformers modeling_granitemoehybrid.py.
+#include "models/config_defaults.h"
+#include "models/decoder.h"
 #include "models/families.h"
 #include "models/mamba_config.h"
 #include "ops/moe.h"
@@ -7,63 +9,57 @@
 namespace continuo::models {
 namespace {
 
-class GraniteMoeHybrid : public Model {
+class GraniteMoeHybrid : public Decoder {
  public:
-  GraniteMoeHybrid(const ConfigView& config, HasTensor has) : Model(config, std::move(has)) {
+  GraniteMoeHybrid(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "granitemoehybrid";
-    attention_ = read_attention(config, facts_.hidden, 0);
     attention_.options.scale = config.number("attention_multiplier", 1);
-    if (config.is("position_embedding_type", "rope")) {
-      rope_ = read_rope(config, attention_.head_dim);
-      facts_.rope_switches_at = rope_->switches_at();
-    } else if (config.has("position_embedding_type") &&
-               !config.is("position_embedding_type", "nope")) {
-      config.fail("position_embedding_type: wanted \"rope\", \"nope\" or null");
-    }
+    read_rotation(config);
     mixer_ = read_mamba2(config, config.size("mamba_expand", 2) * facts_.hidden, 256);
     mixer_.norm_eps = norm_eps_;
     experts_ = config.integer("num_local_experts", 8);
     router_.top_k = config.size("num_experts_per_tok", 2);
     router_.scoring = Scoring::kSoftmaxOfChosen;
-    inner_ = config.size("intermediate_size", 11008);
     shared_inner_ = config.size("shared_intermediate_size", 1024);
-    act_ = activation(config.text("hidden_act", "silu"));
     embedding_by_ = config.number("embedding_multiplier", 1);
     residual_by_ = config.number("residual_multiplier", 1);
     logits_over_ = config.number("logits_scaling", 1);
     if (logits_over_ == 0) config.fail("logits_scaling: wanted a number other than 0");
     std::vector<std::string> kinds = read_layer_kinds(config, facts_.layers);
     if (kinds.empty()) kinds.assign(static_cast<size_t>(facts_.layers), "mamba");
-    for (const std::string& kind : kinds) {
-      if (kind != "mamba" && kind != "attention")
-        config.fail("layer type \"" + kind + "\": wanted mamba or attention");
-      facts_.mixers.push_back(kind == "mamba" ? "mamba2" : "attention");
+    for (size_t i = 0; i < kinds.size(); ++i) {
+      if (kinds[i] != "mamba" && kinds[i] != "attention")
+        config.fail("layer type \"" + kinds[i] + "\": wanted mamba or attention");
+      facts_.mixers[i] = kinds[i] == "mamba" ? "mamba2" : "attention";
     }
   }
 
-  Value embed(Step& step) const override { return Model::embed(step) * embedding_by_; }
+  Value embed(Step& step) const override { return Decoder::embed(step) * embedding_by_; }
 
-  Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index);
-    const Value h = rms_norm(step, x, prefix + ".input_layernorm", norm_eps_);
-    x = x + mix(step, h, index) * residual_by_;
-    const Value m = rms_norm(step, x, prefix + ".post_attention_layernorm", norm_eps_);
-    Value y = fused_gated_mlp(step, m, prefix + ".shared_mlp.input_linear",
-                              prefix + ".shared_mlp.output_linear", shared_inner_, act_);
-    if (experts_ > 0) y = y + experts(step, m, prefix + ".block_sparse_moe");
-    return x + y * residual_by_;
-  }
-
-  Value head(Step& step, Value x) const override { return Model::head(step, x) / logits_over_; }
+  Value head(Step& step, Value x) const override { return Decoder::head(step, x) / logits_over_; }
 
  private:
-  Value mix(Step& step, Value x, int64_t index) const {
-    const std::string prefix = layer_prefix(index), state = state_name(index);
-    if (facts_.mixers[static_cast<size_t>(index)] == "mamba2")
-      return mamba2_mixer(step, x, prefix + ".mamba", state, mixer_);
-    SelfAttention block = attention_;
-    if (rope_) block.rope = rope_->rope(step.shape().limit);
-    return self_attention(step, x, prefix + ".self_attn", state, block);
+  void read_rotation(const ConfigView& config) {
+    const char* const kKey = "position_embedding_type";
+    if (config.has(kKey) && !config.is(kKey, "rope") && !config.is(kKey, "nope"))
+      config.fail("position_embedding_type: wanted \"rope\", \"nope\" or null");
+    for (LayerAttention& layer : layers_) layer.rotates = config.is(kKey, "rope");
+  }
+
+  Value attend(Step& step, int64_t index, Value x) const override {
+    const bool recurrent = facts_.mixers[static_cast<size_t>(index)] == "mamba2";
+    const Value y =
+        recurrent ? mamba2_mixer(step, x, layer_prefix(index) + ".mamba", state_name(index), mixer_)
+                  : Decoder::attend(step, index, x);
+    return y * residual_by_;
+  }
+
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    const std::string prefix = layer_prefix(index);
+    Value y = fused_gated_mlp(step, x, prefix + ".shared_mlp.input_linear",
+                              prefix + ".shared_mlp.output_linear", shared_inner_, act_);
+    if (experts_ > 0) y = y + experts(step, x, prefix + ".block_sparse_moe");
+    return y * residual_by_;
   }
 
   Value experts(Step& step, Value x, const std::string& prefix) const {
@@ -82,14 +78,13 @@ class GraniteMoeHybrid : public Model {
     return reshape(mix_experts(step, rows, routes, bank), x.shape());
   }
 
-  SelfAttention attention_;
-  std::optional<RopeConfig> rope_;
   Mamba2Mixer mixer_;
   Router router_;
-  int64_t experts_ = 0, inner_ = 0, shared_inner_ = 0;
+  int64_t experts_ = 0, shared_inner_ = 0;
   double embedding_by_ = 1, residual_by_ = 1, logits_over_ = 1;
-  Activation act_;
 };
+
+constexpr char kDefaults[] = R"({"intermediate_size": 11008})";
 
 }  // namespace
 
@@ -100,6 +95,6 @@ const Family kGraniteMoeHybrid{"granitemoehybrid",
                                "recurrent, kv",
                                {"granitemoehybrid"},
                                "",
-                               make_model<GraniteMoeHybrid>};
+                               make_model_with<GraniteMoeHybrid, kDefaults>};
 
 }  // namespace continuo::models

@@ -2,6 +2,8 @@
 // period. Reference: transformers modeling_jamba.py.
 #include <fmt/format.h>
 
+#include "models/config_defaults.h"
+#include "models/decoder.h"
 #include "models/families.h"
 #include "models/mamba_config.h"
 #include "ops/moe.h"
@@ -25,18 +27,17 @@ Periodic read_periodic(const ConfigView& config, const std::string& what, Period
   return layers;
 }
 
-class Jamba : public Model {
+class Jamba : public Decoder {
  public:
-  Jamba(const ConfigView& config, HasTensor has) : Model(config, std::move(has)) {
+  Jamba(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "jamba";
-    attention_ = read_attention(config, facts_.hidden, 8);
-    attention_.options.window = config.has("sliding_window") ? config.size("sliding_window") : 0;
+    names_ = {"feed_forward", "pre_ff_layernorm", "final_layernorm"};
+    const int64_t window = read_window(config);
+    for (LayerAttention& layer : layers_) layer = {window, false};
     attention_layers_ = read_periodic(config, "attn", {8, 4});
     expert_layers_ = read_periodic(config, "expert", {2, 1});
     experts_ = config.size("num_experts", 16);
     router_.top_k = config.size("num_experts_per_tok", 2);
-    inner_ = config.size("intermediate_size");
-    act_ = activation(config.text("hidden_act", "silu"));
     mixer_.inner = config.size("mamba_expand", 2) * facts_.hidden;
     mixer_.state_size = config.size("mamba_d_state", 16);
     mixer_.kernel = config.size("mamba_d_conv", 4);
@@ -48,26 +49,20 @@ class Jamba : public Model {
     mixer_.norm = ScanNorm::kWeighted;
     mixer_.norm_eps = norm_eps_;
     for (int64_t i = 0; i < facts_.layers; ++i)
-      facts_.mixers.push_back(attention_layers_.holds(i) ? "attention" : "mamba");
-  }
-
-  Value layer(Step& step, int64_t index, Value x) const override {
-    const std::string prefix = layer_prefix(index), state = state_name(index);
-    const Value h = rms_norm(step, x, prefix + ".input_layernorm", norm_eps_);
-    x = x + (attention_layers_.holds(index)
-                 ? self_attention(step, h, prefix + ".self_attn", state, attention_)
-                 : mamba_mixer(step, h, prefix + ".mamba", state, mixer_));
-    const Value m = rms_norm(step, x, prefix + ".pre_ff_layernorm", norm_eps_);
-    const std::string ff = prefix + ".feed_forward";
-    return x + (experts_ > 1 && expert_layers_.holds(index) ? experts(step, m, ff)
-                                                            : gated_mlp(step, m, ff, inner_, act_));
-  }
-
-  Value final_norm(Step& step, Value x) const override {
-    return rms_norm(step, x, prefix_ + "final_layernorm", norm_eps_);
+      facts_.mixers[size_t(i)] = attention_layers_.holds(i) ? "attention" : "mamba";
   }
 
  private:
+  Value attend(Step& step, int64_t index, Value x) const override {
+    if (attention_layers_.holds(index)) return Decoder::attend(step, index, x);
+    return mamba_mixer(step, x, layer_prefix(index) + ".mamba", state_name(index), mixer_);
+  }
+
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    if (experts_ < 2 || !expert_layers_.holds(index)) return Decoder::feed_forward(step, index, x);
+    return experts(step, x, layer_prefix(index) + ".feed_forward");
+  }
+
   // Weights are the softmax over all experts, not divided by their sum.
   Value experts(Step& step, Value x, const std::string& prefix) const {
     const Value rows = reshape(x, {-1, facts_.hidden});
@@ -77,13 +72,13 @@ class Jamba : public Model {
     return reshape(mix_experts(step, rows, routes, bank), x.shape());
   }
 
-  SelfAttention attention_;
   MambaMixer mixer_;
   Periodic attention_layers_, expert_layers_;
   Router router_;
-  int64_t experts_ = 0, inner_ = 0;
-  Activation act_;
+  int64_t experts_ = 0;
 };
+
+constexpr char kDefaults[] = R"({"num_key_value_heads": 8})";
 
 }  // namespace
 
@@ -94,6 +89,6 @@ const Family kJamba{"jamba",
                     "recurrent, kv",
                     {"jamba", "jamba_dense", "jamba_dense_bf16"},
                     "",
-                    make_model<Jamba>};
+                    make_model_with<Jamba, kDefaults>};
 
 }  // namespace continuo::models

@@ -2,8 +2,7 @@
 // Reference: transformers modeling_olmo_hybrid.py.
 #include <fmt/format.h>
 
-#include <cmath>
-
+#include "models/decoder.h"
 #include "models/families.h"
 #include "models/layer_types.h"
 #include "ops/delta_net.h"
@@ -13,45 +12,32 @@ namespace {
 
 constexpr double kGatedNormEps = 1e-5;  // fixed in the reference, whatever rms_norm_eps says
 
-class OlmoHybrid : public Model {
+class OlmoHybrid : public Decoder {
  public:
-  OlmoHybrid(const ConfigView& config, HasTensor has) : Model(config, std::move(has)) {
+  OlmoHybrid(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "olmo_hybrid";
-    attention_.heads = config.size("num_attention_heads");
-    attention_.kv_heads = config.size("num_key_value_heads", attention_.heads);
-    attention_.head_dim = config.size("head_dim", facts_.hidden / attention_.heads);
-    attention_.options.scale = 1 / std::sqrt(double(attention_.head_dim));
-    attention_.bias = attention_.out_bias =
-        config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
+    qk_norm_ = QkNorm::kAllHeads;
     // Without a theta there are no positions at all.
-    has_rope_ = config.has("rope_theta") || config.object("rope_parameters").has("rope_theta");
-    if (has_rope_) rope_ = read_rope(config, attention_.head_dim);
-    facts_.rope_switches_at = rope_.switches_at();
+    if (!config.has("rope_theta") && !config.object("rope_parameters").has("rope_theta"))
+      for (LayerAttention& layer : layers_) layer.rotates = false;
     read_delta_net(config);
     types_ = read_layer_types(config, "layer_types", facts_.layers,
                               {"linear_attention", "full_attention"});
     if (types_.empty()) types_ = default_types();
-    for (const std::string& type : types_)
-      facts_.mixers.push_back(type == "full_attention" ? "attention" : "gated delta net");
-    inner_ = config.size("intermediate_size");
-    act_ = activation(config.text("hidden_act", "silu"));
+    for (size_t i = 0; i < types_.size(); ++i)
+      if (types_[i] != "full_attention") facts_.mixers[i] = "gated delta net";
   }
 
   Value layer(Step& step, int64_t index, Value x) const override {
+    if (types_[size_t(index)] == "full_attention") return post_norm_layer(step, index, x);
     const std::string prefix = layer_prefix(index);
-    if (types_[size_t(index)] == "full_attention") {
-      x = x + rms_norm(step, full_attention(step, index, x), prefix + ".post_attention_layernorm",
-                       norm_eps_);
-      const Value m = gated_mlp(step, x, prefix + ".mlp", inner_, act_);
-      return x + rms_norm(step, m, prefix + ".post_feedforward_layernorm", norm_eps_);
-    }
     const bool own_names = step.has(prefix + ".attention_layer_norm.weight");
-    const auto norm = [&](Value h, const char* own, const char* usual) {
-      return rms_norm(step, h, prefix + (own_names ? own : usual), norm_eps_);
+    const auto normed = [&](Value h, const char* own, const char* usual) {
+      return norm(step, h, prefix + (own_names ? own : usual));
     };
-    x = x + linear_attention(step, index, norm(x, ".attention_layer_norm", ".input_layernorm"));
-    const Value m = norm(x, ".feedforward_layer_norm", ".post_attention_layernorm");
-    return x + gated_mlp(step, m, prefix + ".mlp", inner_, act_);
+    x = x + linear_attention(step, index, normed(x, ".attention_layer_norm", ".input_layernorm"));
+    return x + feed_forward(step, index,
+                            normed(x, ".feedforward_layer_norm", ".post_attention_layernorm"));
   }
 
  private:
@@ -78,19 +64,6 @@ class OlmoHybrid : public Model {
     return types;
   }
 
-  Value full_attention(Step& step, int64_t index, Value x) const {
-    const std::string prefix = layer_prefix(index) + ".self_attn";
-    SelfAttention block = attention_;
-    if (has_rope_) block.rope = rope_.rope(step.shape().limit);
-    // The norms run over all heads at once.
-    block.qk_norm = [&](Value heads, char which) {
-      const Value flat = reshape(heads, {heads.dim(0), heads.dim(1), -1});
-      return reshape(rms_norm(step, flat, prefix + "." + which + "_norm", norm_eps_),
-                     heads.shape());
-    };
-    return self_attention(step, x, prefix, state_name(index), block);
-  }
-
   Value linear_attention(Step& step, int64_t index, Value x) const {
     const std::string prefix = layer_prefix(index) + ".linear_attn", state = state_name(index);
     const auto project = [&](const char* name, int64_t out) {
@@ -112,13 +85,8 @@ class OlmoHybrid : public Model {
                   facts_.hidden);
   }
 
-  SelfAttention attention_;
-  RopeConfig rope_;
-  bool has_rope_ = false;
   DeltaNet net_;
   std::vector<std::string> types_;
-  int64_t inner_ = 0;
-  Activation act_;
 };
 
 }  // namespace
