@@ -8,6 +8,7 @@
 #include "models/config_defaults.h"
 #include "models/families.h"
 #include "models/latent_config.h"
+#include "models/router_config.h"
 #include "ops/sparse_mlp.h"
 
 namespace continuo::models {
@@ -64,11 +65,8 @@ class DeepSeek : public Model {
     router.top_k = config.size("num_experts_per_tok", 8);
     router.scale = config.number("routed_scaling_factor", is_v2_ ? 1.0 : 2.5);
     router.normalise = config.flag("norm_topk_prob", !is_v2_);
-    const std::string scoring = config.text("scoring_func", is_v2_ ? "softmax" : "sigmoid");
+    router.scoring = read_scoring(config, "scoring_func", is_v2_ ? "softmax" : "sigmoid");
     const std::string method = config.text("topk_method", is_v2_ ? "greedy" : "noaux_tc");
-    if (scoring != "softmax" && scoring != "sigmoid")
-      config.fail(
-          fmt::format("scoring_func: wanted \"softmax\" or \"sigmoid\", got \"{}\"", scoring));
     if (method != "greedy" && method != "group_limited_greedy" && method != "noaux_tc")
       config.fail(
           fmt::format("topk_method: wanted \"greedy\", \"group_limited_greedy\" or "
@@ -77,18 +75,12 @@ class DeepSeek : public Model {
     if (is_v2_ && router.normalise)
       config.fail(
           "norm_topk_prob = true is not supported for deepseek_v2: its references disagree");
-    router.scoring = scoring == "sigmoid" ? Scoring::kSigmoid : Scoring::kSoftmax;
     if (method == "noaux_tc") sparse_.choice_bias = "gate.e_score_correction_bias";
     if (method == "greedy") return;
     router.group_by_top2 = method == "noaux_tc";
     router.groups = config.size("n_group", is_v2_ ? 1 : 8);
     router.top_groups = config.size("topk_group", is_v2_ ? 1 : 4);
-    if (sparse_.experts % router.groups != 0 || router.top_groups > router.groups ||
-        router.top_k > sparse_.experts / router.groups * router.top_groups)
-      config.fail(
-          fmt::format("wanted n_group to divide n_routed_experts and topk_group groups to "
-                      "hold num_experts_per_tok, got {}, {}, {} and {}",
-                      router.groups, sparse_.experts, router.top_groups, router.top_k));
+    check_groups(config, sparse_.experts, router);
   }
 
   Value attend(Step& step, int64_t index, Value x) const {

@@ -8,6 +8,7 @@
 #include "models/families.h"
 #include "models/latent_config.h"
 #include "models/layer_types.h"
+#include "models/router_config.h"
 #include "ops/delta_net.h"
 #include "ops/delta_rule.h"
 #include "ops/sparse_mlp.h"
@@ -95,21 +96,10 @@ class KimiLinear : public Model {
     router.top_k = config.size({"num_experts_per_token", "num_experts_per_tok"}, 8);
     router.normalise = config.flag({"moe_renormalize", "norm_topk_prob"}, true);
     router.scale = config.number("routed_scaling_factor", 2.446);
-    const std::string scoring = config.text("moe_router_activation_func", "sigmoid");
-    if (scoring != "sigmoid" && scoring != "softmax")
-      config.fail(
-          fmt::format("moe_router_activation_func: wanted \"sigmoid\" or \"softmax\", got "
-                      "\"{}\"",
-                      scoring));
-    router.scoring = scoring == "sigmoid" ? Scoring::kSigmoid : Scoring::kSoftmax;
+    router.scoring = read_scoring(config, "moe_router_activation_func", "sigmoid");
     router.groups = config.size({"num_expert_group", "n_group"}, 1);
     router.top_groups = config.size("topk_group", 1);
-    if (sparse_.experts % router.groups != 0 || router.top_groups > router.groups ||
-        router.top_k > sparse_.experts / router.groups * router.top_groups)
-      config.fail(
-          fmt::format("wanted num_expert_group to divide num_experts and topk_group groups "
-                      "to hold num_experts_per_token, got {}, {}, {} and {}",
-                      router.groups, sparse_.experts, router.top_groups, router.top_k));
+    check_groups(config, sparse_.experts, router);
   }
 
   Value delta_attention(Step& step, int64_t index, Value x) const {
