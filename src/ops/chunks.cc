@@ -64,58 +64,101 @@ Value put(Value array, Value index, Value line) {
   return dynamic_update_slice(array, expand_dims(line, 0), starts);
 }
 
+// [a,b,...] <-> [b,a,...]
+Value swap_first(Value x) {
+  std::vector<int64_t> order{1, 0};
+  for (int64_t i = 2; i < x.rank(); ++i) order.push_back(i);
+  return transpose(x, order);
+}
+
+std::vector<Type> type_list(const std::vector<Value>& values) {
+  std::vector<Type> types;
+  for (Value value : values) types.push_back(value.type());
+  return types;
+}
+
 }  // namespace
 
-std::pair<Value, Value> scan_chunks(
-    Value carried, const std::vector<Value>& arrays,
-    const std::function<std::pair<Value, Value>(Value, const std::vector<Value>&)>& body) {
+Value live_chunks(Value valid, int64_t chunk, int64_t heads) {
+  if (!valid.valid()) return {};
+  const Value columns = to_chunks(reshape(valid, {valid.dim(0), valid.dim(1), 1, 1}), chunk);
+  const Value first = slice(columns, 2, 0, 1);  // columns are valid from the left: [n,R,1,1]
+  return repeat(reshape(first, {first.dim(0), first.dim(1)}), 1, heads);
+}
+
+std::pair<Value, Value> scan_chunks(Value carried, const std::vector<Value>& arrays,
+                                    const ScanBody& body, const ScanOptions& options) {
   Graph& graph = carried.graph();
+  const size_t count = arrays.size();
   const int64_t n = arrays.at(0).dim(0);
-  const auto slices_at = [](std::span<const Value> all, Value index) {
+  const bool has_live = options.live.valid();
+  // [arrays, shared, live] -> {carried, out} after chunk `index`.
+  const auto turn = [&](Value old, Value index, std::span<const Value> all) {
     std::vector<Value> slices;
-    for (Value array : all) slices.push_back(at(array, index));
-    return slices;
+    for (Value array : all.first(count)) slices.push_back(at(array, index));
+    for (size_t i = 0; i < options.shared.size(); ++i) slices.push_back(all[count + i]);
+    const auto [next, out] = body(old, slices);
+    if (!has_live) return std::pair(next, out);
+    std::vector<int64_t> ones(size_t(old.rank()), 1);
+    ones[0] = old.dim(0);
+    return std::pair(select(reshape(at(all.back(), index), Shape(ones)), next, old), out);
   };
-  // The first chunk outside of the loop tells the type of what a chunk gives.
-  const auto first = body(carried, slices_at(arrays, constant(graph, DType::kI32, 0)));
-  if (n == 1) return {first.first, expand_dims(first.second, 0)};
-  std::vector<int64_t> sizes = first.second.shape().dims();
+  Values all = arrays;
+  all.insert(all.end(), options.shared.begin(), options.shared.end());
+  if (has_live) all.push_back(options.live);
+  if (n == 1) {
+    const auto [last, out] = turn(carried, constant(graph, DType::kI32, 0), all);
+    return {last, expand_dims(out, 0)};
+  }
+  // A region that is thrown away tells the type of what a chunk gives.
+  Values arguments = all;
+  arguments.insert(arguments.begin(), {carried, constant(graph, DType::kI32, 0)});
+  const Type part = graph
+                        .region(type_list(arguments),
+                                [&](std::span<const Value> v) {
+                                  return Values{turn(v[0], v[1], v.subspan(2)).second};
+                                })
+                        .results.at(0);
+  std::vector<int64_t> sizes = part.shape.dims();
   sizes.insert(sizes.begin(), n);
-  const Value empty = fill(graph, first.second.dtype(), Shape(sizes), 0);
-  Values initial{first.first, put(empty, constant(graph, DType::kI32, 0), first.second)};
-  initial.insert(initial.end(), arrays.begin(), arrays.end());
-  const Values done = for_loop(constant(graph, DType::kI32, double(n - 1)), initial,
-                               [&](Value index, std::span<const Value> all) {
-                                 const Value chunk = index + 1;
-                                 const auto next = body(all[0], slices_at(all.subspan(2), chunk));
-                                 Values result{next.first, put(all[1], chunk, next.second)};
-                                 result.insert(result.end(), all.begin() + 2, all.end());
+  Values initial{carried, fill(graph, part.dtype, Shape(sizes), 0)};
+  initial.insert(initial.end(), all.begin(), all.end());
+  const Values done = for_loop(constant(graph, DType::kI32, double(n)), initial,
+                               [&](Value index, std::span<const Value> v) {
+                                 const auto [next, out] = turn(v[0], index, v.subspan(2));
+                                 Values result{next, put(v[1], index, out)};
+                                 result.insert(result.end(), v.begin() + 2, v.end());
                                  return result;
                                });
   return {done[0], done[1]};
 }
 
-std::pair<Value, Value> scan_spans(
-    Value state, const std::vector<Value>& arrays, int64_t span,
-    const std::function<std::pair<Value, Value>(Value, const std::vector<Value>&)>& body) {
+std::pair<Value, Value> scan_columns(Value state, const std::vector<Value>& arrays,
+                                     const ScanBody& body, const ScanOptions& options) {
+  std::vector<Value> columns;
+  for (Value array : arrays) columns.push_back(swap_first(array));
+  const Value live = options.live.valid() ? swap_first(options.live) : Value();
+  const auto [last, out] = scan_chunks(state, columns, body, {live, options.shared});
+  return {last, swap_first(out)};
+}
+
+std::pair<Value, Value> scan_spans(Value state, const std::vector<Value>& arrays, int64_t span,
+                                   const ScanBody& body, const ScanOptions& options) {
   const int64_t R = arrays.at(0).dim(0), T = arrays.at(0).dim(1), n = (T + span - 1) / span;
   std::vector<Value> spans;
   for (Value array : arrays) {
     std::vector<int64_t> sizes = array.shape().dims();
     sizes[1] = span;
     sizes.insert(sizes.begin() + 1, n);
-    std::vector<int64_t> order;
-    for (int64_t i = 0; i < int64_t(sizes.size()); ++i) order.push_back(i < 2 ? 1 - i : i);
-    const Value padded = n * span > T ? pad(array, 1, 0, n * span - T) : array;
-    spans.push_back(transpose(reshape(padded, Shape(sizes)), order));
+    spans.push_back(swap_first(reshape(pad(array, 1, 0, n * span - T), Shape(sizes))));
   }
-  const auto [last, out] = scan_chunks(state, spans, body);  // out:[n,R,span,...]
-  std::vector<int64_t> order, sizes = out.shape().dims();
-  for (int64_t i = 0; i < out.rank(); ++i) order.push_back(i < 2 ? 1 - i : i);
+  const auto [last, out] =
+      scan_chunks(state, spans, body, {live_chunks(options.live, span, 1), options.shared});
+  std::vector<int64_t> sizes = out.shape().dims();  // [n,R,span,...]
   sizes.erase(sizes.begin());
   sizes[0] = R;
   sizes[1] = n * span;
-  return {last, slice(reshape(transpose(out, order), Shape(sizes)), 1, 0, T)};
+  return {last, slice(reshape(swap_first(out), Shape(sizes)), 1, 0, T)};
 }
 
 ChunkPlan chunk_plan(const Target& target) {
@@ -312,12 +355,13 @@ std::pair<Value, Value> scan_low_rank(const LowRankChunks& chunks, Value state) 
                             chunks.mix,    chunks.write,   chunks.whole};
   const bool has_extra = chunks.extra.valid();
   if (has_extra) arrays.push_back(chunks.extra);
-  return scan_chunks(state, arrays, [&](Value s, const std::vector<Value>& at) {
+  const auto body = [&](Value s, const std::vector<Value>& at) {
     const Value u = at[1] - einsum("bck,bkv->bcv", at[0], s);
     const Value sources = has_extra ? concat({u, at[6]}, 1) : u;
     const Value out = einsum("bck,bkv->bcv", at[2], s) + einsum("bcj,bjv->bcv", at[3], sources);
     return std::pair(at[5] * s + einsum("bjk,bjv->bkv", at[4], sources), out);
-  });
+  };
+  return scan_chunks(state, arrays, body, {chunks.live, {}});
 }
 
 }  // namespace continuo::ops

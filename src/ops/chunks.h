@@ -16,21 +16,34 @@ Value to_chunks(Value x, int64_t chunk);
 // The way back: [n,R*H,C,D] -> [R,T,H,D].
 Value from_chunks(Value x, int64_t rows, int64_t columns);
 
-// for (c = 0; c < n; ++c) (carried, out[c]) = body(carried, slices[c]); slices: [n, ...] each.
-// -> {carried, out:[n, ...]}. One chunk needs no loop.
-std::pair<Value, Value> scan_chunks(
-    Value carried, const std::vector<Value>& arrays,
-    const std::function<std::pair<Value, Value>(Value carried, const std::vector<Value>& slices)>&
-        body);
+// valid:[R,T], true up to a row's length -> [n,R*H]: does chunk c hold a valid column of the row?
+// Empty where `valid` is.
+Value live_chunks(Value valid, int64_t chunk, int64_t heads);
 
-// The columns of arrays:[R,T,...], `span` at a time: (state, out) = body(state,
-// slices:[R,span,...]).
-// -> {state, out:[R,T,...]}. Behind the last column stand zeros. Keeps what a long prompt's chunks
-// need in the cache, where one product over all chunks would not be faster.
-std::pair<Value, Value> scan_spans(
-    Value state, const std::vector<Value>& arrays, int64_t span,
-    const std::function<std::pair<Value, Value>(Value state, const std::vector<Value>& slices)>&
-        body);
+// One turn of a scan: slices of the arrays, then what all turns share -> {carried, out}.
+using ScanBody =
+    std::function<std::pair<Value, Value>(Value carried, const std::vector<Value>& slices)>;
+struct ScanOptions {
+  Value live;                 // what is padding; empty = nothing
+  std::vector<Value> shared;  // every turn's, whole
+};
+
+// for (c = 0; c < n; ++c) (carried, out[c]) = body(carried, slices[c]); arrays: [n, ...] each.
+// -> {carried, out:[n, ...]}. One chunk needs no loop.
+// live:[n,B] beside carried:[B,...]: where it is false, `carried` stays bit for bit. Decay 1 and
+// input 0 are not enough for that: they make +0 of -0.
+std::pair<Value, Value> scan_chunks(Value carried, const std::vector<Value>& arrays,
+                                    const ScanBody& body, const ScanOptions& options = {});
+
+// arrays:[R,T,...], a column at a time: slices:[R,...], live:[R,T] -> {state, out:[R,T,...]}.
+std::pair<Value, Value> scan_columns(Value state, const std::vector<Value>& arrays,
+                                     const ScanBody& body, const ScanOptions& options);
+
+// arrays:[R,T,...], `span` columns at a time: slices:[R,span,...], live:[R,T], which a span of
+// padding only obeys -> {state, out:[R,T,...]}. Behind the last column stand zeros. Keeps what a
+// long prompt's chunks need in the cache, where one product over all would not be faster.
+std::pair<Value, Value> scan_spans(Value state, const std::vector<Value>& arrays, int64_t span,
+                                   const ScanBody& body, const ScanOptions& options);
 
 // Columns of a chunk and of a span (0 = all) for a target.
 struct ChunkPlan {
@@ -67,6 +80,7 @@ struct LowRankChunks {
   Value write;            // [n,B,C,K], or [n,B,2C,K] with `extra`
   Value whole;            // [n,B,K,1] or [n,B,1,1]
   Value extra;            // [n,B,C,V]: columns beside u; empty = none
+  Value live;             // [n,B], as scan_chunks has it
 };
 // -> {S after the last chunk, out:[n,B,C,V]}
 std::pair<Value, Value> scan_low_rank(const LowRankChunks& chunks, Value state);

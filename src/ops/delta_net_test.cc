@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/test_recurrence.h"
+#include "ops/test_ragged.h"
 
 namespace continuo::ops {
 namespace {

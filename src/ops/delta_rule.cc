@@ -44,15 +44,14 @@ Value column_of(Value x) {  // [R,1,H,D] -> [R,H,D]
 
 DeltaRuleResult naive_delta_rule(const DeltaRuleInputs& inputs) {
   const DeltaRuleInputs in = prepare(inputs);
-  std::vector<Value> columns;
-  for (Value x : {in.q, in.k, in.v, in.log_decay, in.beta})
-    columns.push_back(transpose(x, {1, 0, 2, 3}));
-  const auto [state, out] =
-      scan_chunks(in.state, columns, [](Value s, const std::vector<Value>& at) {
-        const auto [o, next] = advance(at[0], at[1], at[2], at[3], at[4], s);
-        return std::pair(next, o);
-      });
-  return {transpose(out, {1, 0, 2, 3}), state};
+  const auto [state, out] = scan_columns(in.state, {in.q, in.k, in.v, in.log_decay, in.beta},
+                                         [](Value s, const std::vector<Value>& at) {
+                                           const auto [o, next] =
+                                               advance(at[0], at[1], at[2], at[3], at[4], s);
+                                           return std::pair(next, o);
+                                         },
+                                         {in.valid, {}});
+  return {out, state};
 }
 
 DeltaRuleResult step_delta_rule(const DeltaRuleInputs& inputs) {
@@ -66,13 +65,14 @@ DeltaRuleResult step_delta_rule(const DeltaRuleInputs& inputs) {
 
 DeltaRuleResult chunk_delta_rule(const DeltaRuleInputs& inputs, int64_t chunk, int64_t span) {
   if (span > 0 && inputs.v.dim(1) > span) {
-    const auto [state, out] =
-        scan_spans(inputs.state, {inputs.q, inputs.k, inputs.v, inputs.log_decay, inputs.beta},
-                   span, [&](Value s, const std::vector<Value>& at) {
-                     const DeltaRuleResult part =
-                         chunk_delta_rule({at[0], at[1], at[2], at[3], at[4], s}, chunk);
-                     return std::pair(part.state, part.out);
-                   });
+    const auto [state, out] = scan_spans(
+        inputs.state, {inputs.q, inputs.k, inputs.v, inputs.log_decay, inputs.beta}, span,
+        [&](Value s, const std::vector<Value>& at) {
+          const DeltaRuleResult part =
+              chunk_delta_rule({at[0], at[1], at[2], at[3], at[4], s, {}}, chunk);
+          return std::pair(part.state, part.out);
+        },
+        {inputs.valid, {}});
     return {out, state};
   }
   const DeltaRuleInputs in = prepare(inputs);
@@ -96,6 +96,7 @@ DeltaRuleResult chunk_delta_rule(const DeltaRuleInputs& inputs, int64_t chunk, i
   chunks.mix = shaped(select(compare(row, Compare::kEq, column), own, between.between[1][0]));
   chunks.write = shaped(k * between.after);
   chunks.whole = shaped(transpose(between.whole, {0, 2, 1}));
+  chunks.live = live_chunks(in.valid, C, H);
   const auto [state, out] = scan_low_rank(chunks, reshape(in.state, {R * H, K, V}));
   return {from_chunks(out, R, T), reshape(state, {R, H, K, V})};
 }
@@ -104,6 +105,7 @@ Value delta_rule(Step& step, const std::string& name, DeltaRuleInputs in) {
   check(in.v.rank() == 4 && in.k.rank() == 4, "delta_rule", "wanted k, v of rank 4, got {}, {}",
         in.k.describe(), in.v.describe());
   in.state = step.load_state(name, {in.v.dim(2), in.k.dim(3), in.v.dim(3)});
+  in.valid = step.valid();
   const Value zero = constant(step.graph(), DType::kF32, 0);
   const Value valid = expand_dims(step.valid(), -1);
   in.beta = select(valid, in.beta, zero);

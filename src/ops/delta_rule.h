@@ -20,6 +20,7 @@ struct DeltaRuleInputs {
   Value log_decay;  // <= 0: [R,T,H], one a head (Qwen3-Next), or [R,T,H,K], one a channel (Kimi)
   Value beta;       // [R,T,H]
   Value state;      // [R,H,K,V]
+  Value valid;      // [R,T], true up to a row's length; empty = all
 };
 struct DeltaRuleResult {
   Value out;    // [R,T,H,V]

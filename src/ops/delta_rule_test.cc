@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/test_low_rank_scan.h"
+#include "ops/test_ragged.h"
 
 namespace continuo::ops {
 namespace {
@@ -56,7 +57,7 @@ Outcome oracle(const Data& in) {
 }
 
 DeltaRuleInputs of(const NamedValues& in) {
-  return {in.at("q"), in.at("k"), in.at("v"), in.at("g"), in.at("beta"), in.at("state")};
+  return {in.at("q"), in.at("k"), in.at("v"), in.at("g"), in.at("beta"), in.at("state"), {}};
 }
 
 class DeltaRule : public testing::TestWithParam<bool> {};  // a decay a channel?
@@ -100,11 +101,18 @@ TEST_P(DeltaRule, PaddingAndIdleRowsLeaveNoTrace) {
   Data in = random_inputs(R, 13, GetParam());
   in["state.s"] = in.at("state");
   in.erase("state");
-  EXPECT_NO_TRACE(run_ragged(in, 13, [](Step& step, const NamedValues& values) {
-    return delta_rule(
-        step, "s",
-        {values.at("q"), values.at("k"), values.at("v"), values.at("g"), values.at("beta"), {}});
-  }));
+  const auto op = [](Step& step, const NamedValues& values) {
+    return delta_rule(step, "s",
+                      {values.at("q"),
+                       values.at("k"),
+                       values.at("v"),
+                       values.at("g"),
+                       values.at("beta"),
+                       {},
+                       {}});
+  };
+  expect_no_trace(in, 13, op);
+  expect_padding_keeps_bits(in, 13, op, {"k"}, {"v", "beta"});
 }
 
 TEST_P(DeltaRule, OneByOneIsTheSameAsAtOnce) {

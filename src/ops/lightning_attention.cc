@@ -36,14 +36,14 @@ Value column_of(Value x) {  // [R,1,H,D] -> [R,H,D]
 
 LightningResult naive_lightning_attention(const LightningInputs& inputs) {
   const LightningInputs in = prepare(inputs);
-  std::vector<Value> columns;
-  for (Value x : {in.q, in.k, in.v, in.log_decay}) columns.push_back(transpose(x, {1, 0, 2, 3}));
-  const auto [state, out] =
-      scan_chunks(in.state, columns, [](Value s, const std::vector<Value>& at) {
-        const auto [o, next] = advance(at[0], at[1], at[2], at[3], s);
-        return std::pair(next, o);
-      });
-  return {transpose(out, {1, 0, 2, 3}), state};
+  const auto [state, out] = scan_columns(in.state, {in.q, in.k, in.v, in.log_decay},
+                                         [](Value s, const std::vector<Value>& at) {
+                                           const auto [o, next] =
+                                               advance(at[0], at[1], at[2], at[3], s);
+                                           return std::pair(next, o);
+                                         },
+                                         {in.valid, {}});
+  return {out, state};
 }
 
 LightningResult step_lightning_attention(const LightningInputs& inputs) {
@@ -62,9 +62,10 @@ LightningResult chunk_lightning_attention(const LightningInputs& inputs, int64_t
         scan_spans(inputs.state, {inputs.q, inputs.k, inputs.v, inputs.log_decay}, span,
                    [&](Value s, const std::vector<Value>& at) {
                      const LightningResult part =
-                         chunk_lightning_attention({at[0], at[1], at[2], at[3], s}, chunk);
+                         chunk_lightning_attention({at[0], at[1], at[2], at[3], s, {}}, chunk);
                      return std::pair(part.state, part.out);
-                   });
+                   },
+                   {inputs.valid, {}});
     return {out, state};
   }
   const LightningInputs in = prepare(inputs);
@@ -85,7 +86,8 @@ LightningResult chunk_lightning_attention(const LightningInputs& inputs, int64_t
       [](Value s, const std::vector<Value>& at) {
         const Value o = einsum("bck,bkv->bcv", at[0], s) + einsum("bcj,bjv->bcv", at[1], at[4]);
         return std::pair(at[3] * s + einsum("bck,bcv->bkv", at[2], at[4]), o);
-      });
+      },
+      {live_chunks(in.valid, C, H), {}});
   return {from_chunks(out, R, T), reshape(state, {R, H, K, V})};
 }
 
@@ -97,7 +99,7 @@ Value lightning_attention(Step& step, const std::string& name, Value q, Value k,
   Graph& graph = step.graph();
   const Value zero = constant(graph, DType::kF32, 0);
   const Value valid = expand_dims(step.valid(), -1);  // [R,T,1]
-  LightningInputs in{q, select(expand_dims(valid, -1), k, zero), v, {}, {}};
+  LightningInputs in{q, select(expand_dims(valid, -1), k, zero), v, {}, {}, step.valid()};
   in.log_decay =
       select(valid, broadcast_to(neg(constant_f32(graph, {H}, slopes)), {R, T, H}), zero);
   in.state = step.load_state(name, {H, q.dim(3), v.dim(3)});

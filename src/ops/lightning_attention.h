@@ -15,6 +15,7 @@ struct LightningInputs {
   Value v;          // [R,T,H,V]
   Value log_decay;  // [R,T,H], <= 0
   Value state;      // [R,H,K,V]
+  Value valid;      // [R,T], true up to a row's length; empty = all
 };
 struct LightningResult {
   Value out;    // [R,T,H,V]

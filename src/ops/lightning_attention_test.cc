@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/test_low_rank_scan.h"
+#include "ops/test_ragged.h"
 
 namespace continuo::ops {
 namespace {
@@ -67,10 +68,12 @@ TEST(LightningAttention, PaddingAndIdleRowsLeaveNoTrace) {
   in["state.s"] = in.at("state");
   in.erase("state");
   in.erase("g");
-  EXPECT_NO_TRACE(run_ragged(in, 13, [](Step& step, const NamedValues& values) {
+  const auto op = [](Step& step, const NamedValues& values) {
     return lightning_attention(step, "s", values.at("q"), values.at("k"), values.at("v"),
                                {0.8F, 0.3F, 0.01F, 1e-5F});
-  }));
+  };
+  expect_no_trace(in, 13, op);
+  expect_padding_keeps_bits(in, 13, op, {"k"}, {"v"});
 }
 
 TEST(LightningAttention, OneByOneIsTheSameAsAtOnce) {

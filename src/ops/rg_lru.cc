@@ -41,13 +41,13 @@ std::pair<Value, Value> scan_inside(Value log_decay, Value x) {
 
 RgLruResult naive_rg_lru(const RgLruInputs& in) {
   check_inputs(in);
-  const auto [state, out] =
-      scan_chunks(in.state, {transpose(in.log_decay, {1, 0, 2}), transpose(in.x, {1, 0, 2})},
-                  [](Value h, const std::vector<Value>& at) {
-                    const Value next = exp(at[0]) * h + at[1];
-                    return std::pair(next, next);
-                  });
-  return {transpose(out, {1, 0, 2}), state};
+  const auto [state, out] = scan_columns(in.state, {in.log_decay, in.x},
+                                         [](Value h, const std::vector<Value>& at) {
+                                           const Value next = exp(at[0]) * h + at[1];
+                                           return std::pair(next, next);
+                                         },
+                                         {in.valid, {}});
+  return {out, state};
 }
 
 RgLruResult step_rg_lru(const RgLruInputs& in) {
@@ -71,7 +71,8 @@ RgLruResult chunk_rg_lru(const RgLruInputs& in, int64_t chunk) {
   };
   const auto [state, before] = scan_chunks(
       in.state, {last(decay), last(h)},
-      [](Value s, const std::vector<Value>& at) { return std::pair(at[0] * s + at[1], s); });
+      [](Value s, const std::vector<Value>& at) { return std::pair(at[0] * s + at[1], s); },
+      {live_chunks(in.valid, L, 1), {}});
   const Value out = h + decay * expand_dims(transpose(before, {1, 0, 2}), 2);
   return {slice(reshape(out, {R, n * L, D}), 1, 0, T), state};
 }
@@ -98,7 +99,7 @@ Value rg_lru(Step& step, const std::string& name, Value x, const std::string& pr
   const Value scale = select(first, one, sqrt(neg(expm1(log_decay * 2.0))));
   const Value valid = expand_dims(step.valid(), -1);
   RgLruInputs in{select(valid, log_decay, zero), select(valid, gated * scale, zero),
-                 step.load_state(name, {D})};
+                 step.load_state(name, {D}), step.valid()};
   int64_t chunk = 2;
   while (chunk * kChunks < T) chunk *= 2;
   const RgLruResult result = step.target().naive_recurrences ? naive_rg_lru(in)

@@ -13,6 +13,7 @@ namespace continuo::ops {
 struct RgLruInputs {
   Value log_decay, x;  // [R,T,D]; log_decay <= 0
   Value state;         // [R,D]
+  Value valid;         // [R,T], true up to a row's length; empty = all
 };
 struct RgLruResult {
   Value out;    // [R,T,D]: h

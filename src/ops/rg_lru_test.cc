@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/test_recurrence.h"
+#include "ops/test_ragged.h"
 
 namespace continuo::ops {
 namespace {
@@ -70,7 +70,8 @@ Value unit(Step& step, const NamedValues& values) {
 }
 
 TEST(RgLru, PaddingAndIdleRowsLeaveNoTrace) {
-  EXPECT_NO_TRACE(run_ragged(unit_inputs(13), 13, unit));
+  expect_no_trace(unit_inputs(13), 13, unit);
+  expect_padding_keeps_bits(unit_inputs(13), 13, unit, {"x"}, {});
 }
 
 // The gates by their definition, for a row that goes on (start 3) and one that starts.

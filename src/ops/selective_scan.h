@@ -14,6 +14,7 @@ struct ScanInputs {
   Value b, c;   // [R,T,N]
   Value d;      // [D], or empty: no skip
   Value state;  // [R,N,D]
+  Value valid;  // [R,T], true up to a row's length; empty = all
 };
 struct ScanResult {
   Value y;      // [R,T,D]
@@ -26,8 +27,8 @@ struct ScanResult {
 ScanResult naive_selective_scan(const ScanInputs& inputs);
 ScanResult step_selective_scan(const ScanInputs& inputs);
 ScanResult chunk_selective_scan(const ScanInputs& inputs, int64_t segments, int64_t length);
-// The best of them for T on the step's target: on a CPU the loop, which already runs at the speed
-// of its exponentials.
-ScanResult selective_scan(Step& step, const ScanInputs& inputs);
+// The best of them for T (padding columns of dt 0 leave the state bit for bit) on the step's
+// target: on a CPU the loop, which already runs at the speed of its exponentials.
+ScanResult selective_scan(Step& step, ScanInputs inputs);
 
 }  // namespace continuo::ops

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "ops/test_recurrence.h"
+#include "ops/test_ragged.h"
 
 namespace continuo::ops {
 namespace {
@@ -103,6 +103,29 @@ TEST(SelectiveScan, PaddingLeavesTheStateBitForBit) {
                        chunk_selective_scan(of(values), 4, 4).state};
   });
   EXPECT_THAT(states, testing::Each(in.at("state").values));
+}
+
+TEST(SelectiveScan, PaddingAndIdleRowsLeaveNoTrace) {
+  constexpr int64_t R = 3, T = 13, D = 5, N = 4;
+  Data in;
+  in["x"] = random_floats({R, T, D}, 1);
+  in["dt"] = random_floats({R, T, D}, 2, 0, 1);
+  in["b"] = random_floats({R, T, N}, 3);
+  in["c"] = random_floats({R, T, N}, 4);
+  in["w.a"] = random_floats({N, D}, 5, -2, -0.1F);
+  in["state.s"] = random_floats({R, N, D}, 6);
+  const auto op = [](Step& step, const NamedValues& values) {
+    const Value dt = select(expand_dims(step.valid(), -1), values.at("dt"),
+                            constant(step.graph(), DType::kF32, 0));
+    const ScanInputs inputs{values.at("x"), dt, step.weight("w.a", {N, D}),   values.at("b"),
+                            values.at("c"), {}, step.load_state("s", {N, D}), step.valid()};
+    const ScanResult result = step.target().naive_recurrences ? naive_selective_scan(inputs)
+                                                              : chunk_selective_scan(inputs, 2, 2);
+    step.store_state("s", result.state);
+    return result.y;
+  };
+  expect_no_trace(in, T, op);
+  expect_padding_keeps_bits(in, T, op, {"b"}, {"x", "dt"});
 }
 
 TEST(SelectiveScan, RefusesAStateOfOtherChannels) {

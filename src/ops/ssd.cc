@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "ops/chunks.h"
+
 namespace continuo::ops {
 namespace {
 
@@ -59,33 +61,29 @@ Value segment_sums(Value log_decay) {  // [R,H,Q] -> [R,H,Q,Q]
                 constant(graph, DType::kF32, -std::numeric_limits<double>::infinity()));
 }
 
-struct Chunk {
-  Value x, dt, b, c;  // as SsdInputs, Q columns
-};
-
-SsdResult one_chunk(const Chunk& in, Value a, Value state) {
-  const int64_t R = in.x.dim(0), Q = in.x.dim(1), H = in.x.dim(2), P = in.x.dim(3);
-  const int64_t G = in.b.dim(2), r = H / G;
-  const Value log_decay = transpose(in.dt * a, {0, 2, 1});  // [R,H,Q]
+// log_decay:[R,Q,H] xdt:[R,Q,H,P] b, c:[R,Q,G,N] -> {next state, y without the skip}
+std::pair<Value, Value> one_chunk(Value log_decay, Value xdt, Value b, Value c, Value state) {
+  const int64_t R = xdt.dim(0), Q = xdt.dim(1), H = xdt.dim(2), P = xdt.dim(3);
+  const int64_t G = b.dim(2), r = H / G;
+  log_decay = transpose(log_decay, {0, 2, 1});  // [R,H,Q]
   const Value sums = segment_sums(log_decay);
-  const Value xdt = in.x * expand_dims(in.dt, 3);
   // Inside the chunk: (c_i . b_j) exp(S[i,j]) weighs x_j for y_i.
-  const Value scores = einsum("rign,rjgn->rgij", in.c, in.b);
+  const Value scores = einsum("rign,rjgn->rgij", c, b);
   const Value weights =
       reshape(reshape(exp(sums), {R, G, r, Q, Q}) * expand_dims(scores, 2), {R, H, Q, Q});
   const Value inside =
       transpose(einsum("rhij,rhjp->rhip", weights, transpose(xdt, {0, 2, 1, 3})), {0, 2, 1, 3});
   // From the state before the chunk, decayed to each column.
   const Value from_start = transpose(exp(cumsum(log_decay, 2)), {0, 2, 1});  // [R,Q,H]
-  const Value carried = reshape(einsum("rign,rgnf->rigf", in.c, state), {R, Q, H, P});
+  const Value carried = reshape(einsum("rign,rgnf->rigf", c, state), {R, Q, H, P});
   const Value y = inside + carried * expand_dims(from_start, 3);
   // The state after it: each input decayed to the chunk's end.
   const Value to_end =
       transpose(reshape(exp(slice(sums, 2, Q - 1, Q)), {R, H, Q}), {0, 2, 1});  // [R,Q,H]
   const Value late = reshape(xdt * expand_dims(to_end, 3), {R, Q, G, r * P});
   const Value whole = reshape(slice(from_start, 1, Q - 1, Q), {R, G, 1, r});
-  const Value next = state * over_channels(whole, P) + einsum("rjgn,rjgf->rgnf", in.b, late);
-  return {y, next};
+  const Value next = state * over_channels(whole, P) + einsum("rjgn,rjgf->rgnf", b, late);
+  return {next, y};
 }
 
 }  // namespace
@@ -102,65 +100,38 @@ SsdResult step_ssd(const SsdInputs& in) {
 
 SsdResult naive_ssd(const SsdInputs& in) {
   const Sizes z = check_sizes(in);
-  Graph& graph = in.x.graph();
   const Shape line{z.R, z.T, z.G, z.r * z.P};
   const Value decay = reshape(over_channels(exp(in.dt * in.a), z.P), line);
   const Value xdt = reshape(in.x * expand_dims(in.dt, 3), line);
-  const Values done = for_loop(
-      constant(graph, DType::kI32, double(z.T)),
-      {fill(graph, DType::kF32, line, 0), in.state, decay, xdt, in.b, in.c},
-      [&](Value t, std::span<const Value> v) {
-        const Value zero = constant(graph, DType::kI32, 0);
-        const auto column = [&](Value array) {
-          const Value one =
-              dynamic_slice(array, {zero, t, zero, zero}, {z.R, 1, z.G, array.dim(3)});
-          return reshape(one, {z.R, z.G, array.dim(3)});
-        };
-        const auto [y, state] =
-            advance(v[1], column(v[2]), column(v[3]), column(v[4]), column(v[5]));
-        const Value ys = dynamic_update_slice(v[0], expand_dims(y, 1), {zero, t, zero, zero});
-        return Values{ys, state, v[2], v[3], v[4], v[5]};
-      });
-  return {with_skip(reshape(done[0], in.x.shape()), in), done[1]};
+  const auto [state, y] = scan_columns(in.state, {decay, xdt, in.b, in.c},
+                                       [](Value s, const std::vector<Value>& at) {
+                                         const auto [o, next] =
+                                             advance(s, at[0], at[1], at[2], at[3]);
+                                         return std::pair(next, o);
+                                       },
+                                       {in.valid, {}});
+  return {with_skip(reshape(y, in.x.shape()), in), state};
 }
 
 SsdResult chunk_ssd(const SsdInputs& in, int64_t chunk) {
   const Sizes z = check_sizes(in);
   check(chunk >= 1, "ssd", "wanted a chunk of at least 1, got {}", chunk);
-  if (z.T <= chunk) {
-    const SsdResult one = one_chunk({in.x, in.dt, in.b, in.c}, in.a, in.state);
-    return {with_skip(one.y, in), one.state};
-  }
-  Graph& graph = in.x.graph();
-  const int64_t count = (z.T + chunk - 1) / chunk, padding = count * chunk - z.T;
-  const auto padded = [&](Value value) { return pad(value, 1, 0, padding); };  // dt = 0 there
-  const Values done =
-      for_loop(constant(graph, DType::kI32, double(count)),
-               {fill(graph, DType::kF32, {z.R, count * chunk, z.H, z.P}, 0), in.state, in.a,
-                padded(in.x), padded(in.dt), padded(in.b), padded(in.c)},
-               [&](Value index, std::span<const Value> v) {
-                 const Value zero = constant(graph, DType::kI32, 0), begin = index * double(chunk);
-                 const auto columns = [&](Value array) {
-                   std::vector<Value> starts(static_cast<size_t>(array.rank()), zero);
-                   starts[1] = begin;
-                   std::vector<int64_t> sizes = array.shape().dims();
-                   sizes[1] = chunk;
-                   return dynamic_slice(array, starts, sizes);
-                 };
-                 const SsdResult part = one_chunk(
-                     {columns(v[3]), columns(v[4]), columns(v[5]), columns(v[6])}, v[2], v[1]);
-                 const Value ys = dynamic_update_slice(v[0], part.y, {zero, begin, zero, zero});
-                 return Values{ys, part.state, v[2], v[3], v[4], v[5], v[6]};
-               });
-  return {with_skip(slice(done[0], 1, 0, z.T), in), done[1]};
+  const auto [state, y] = scan_spans(
+      in.state, {in.dt * in.a, in.x * expand_dims(in.dt, 3), in.b, in.c}, std::min(chunk, z.T),
+      [](Value s, const std::vector<Value>& at) {
+        return one_chunk(at[0], at[1], at[2], at[3], s);
+      },
+      {in.valid, {}});
+  return {with_skip(y, in), state};
 }
 
-SsdResult ssd(Step& step, const SsdInputs& in, int64_t chunk) {
+SsdResult ssd(Step& step, SsdInputs in, int64_t chunk) {
+  in.valid = step.valid();
   if (step.columns() == 1) return step_ssd(in);
   if (step.target().naive_recurrences) return naive_ssd(in);
   // Longer chunks pay where a loop's turn is dear and matrix products are cheap.
   if (chunk == 0) chunk = step.target().platform == "cpu" ? 64 : 256;
-  return chunk_ssd(in, std::min(chunk, step.columns()));
+  return chunk_ssd(in, chunk);
 }
 
 }  // namespace continuo::ops

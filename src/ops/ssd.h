@@ -17,6 +17,7 @@ struct SsdInputs {
   Value b, c;   // [R,T,G,N]
   Value d;      // [H], or empty: no skip
   Value state;  // [R,G,N,r*P]: both its products are plain matrix products
+  Value valid;  // [R,T], true up to a row's length; empty = all
 };
 struct SsdResult {
   Value y;      // [R,T,H,P]
@@ -28,7 +29,8 @@ struct SsdResult {
 SsdResult naive_ssd(const SsdInputs& inputs);
 SsdResult step_ssd(const SsdInputs& inputs);
 SsdResult chunk_ssd(const SsdInputs& inputs, int64_t chunk);
-// The best of them for T. chunk 0: what is fastest on the step's target.
-SsdResult ssd(Step& step, const SsdInputs& inputs, int64_t chunk = 0);
+// The best of them for T; padding columns of dt 0 leave the state bit for bit. chunk 0: what is
+// fastest on the step's target.
+SsdResult ssd(Step& step, SsdInputs inputs, int64_t chunk = 0);
 
 }  // namespace continuo::ops

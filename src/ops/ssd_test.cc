@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "ops/test_recurrence.h"
+#include "ops/test_ragged.h"
 
 namespace continuo::ops {
 namespace {
@@ -104,6 +104,36 @@ TEST(Ssd, PaddingLeavesTheStateBitForBit) {
                        chunk_ssd(of(values), 11).state};
   });
   EXPECT_THAT(states, testing::Each(in.at("state").values));
+}
+
+TEST(Ssd, PaddingAndIdleRowsLeaveNoTrace) {
+  constexpr int64_t R = 3, T = 13, H = 6, P = 5, G = 2, N = 4;
+  Data in;
+  in["x"] = random_floats({R, T, H, P}, 1);
+  in["dt"] = random_floats({R, T, H}, 2, 0, 1);
+  in["b"] = random_floats({R, T, G, N}, 3);
+  in["c"] = random_floats({R, T, G, N}, 4);
+  in["w.a"] = random_floats({H}, 5, -2, -0.1F);
+  in["state.s"] = random_floats({R, G, N, H / G * P}, 6);
+  const auto op = [](Step& step, const NamedValues& values) {
+    const Value dt = select(expand_dims(step.valid(), -1), values.at("dt"),
+                            constant(step.graph(), DType::kF32, 0));
+    const Value state = step.load_state("s", {G, N, H / G * P});
+    const SsdResult result = ssd(step,
+                                 {values.at("x"),
+                                  dt,
+                                  step.weight("w.a", {H}),
+                                  values.at("b"),
+                                  values.at("c"),
+                                  {},
+                                  state,
+                                  {}},
+                                 4);
+    step.store_state("s", result.state);
+    return result.y;
+  };
+  expect_no_trace(in, T, op);
+  expect_padding_keeps_bits(in, T, op, {"b"}, {"x", "dt"});
 }
 
 TEST(Ssd, RefusesGroupsThatDoNotDivideTheHeads) {

@@ -40,15 +40,14 @@ Value column_of(Value x) {  // [R,1,H,D] -> [R,H,D]
 
 Wkv7Result naive_wkv7(const Wkv7Inputs& inputs) {
   const Wkv7Inputs in = prepare(inputs);
-  std::vector<Value> columns;
-  for (Value x : {in.r, in.log_decay, in.k, in.a, in.b, in.v})
-    columns.push_back(transpose(x, {1, 0, 2, 3}));
-  const auto [state, out] =
-      scan_chunks(in.state, columns, [](Value s, const std::vector<Value>& at) {
-        const auto [o, next] = advance(at[0], at[1], at[2], at[3], at[4], at[5], s);
-        return std::pair(next, o);
-      });
-  return {transpose(out, {1, 0, 2, 3}), state};
+  const auto [state, out] = scan_columns(in.state, {in.r, in.log_decay, in.k, in.a, in.b, in.v},
+                                         [](Value s, const std::vector<Value>& at) {
+                                           const auto [o, next] =
+                                               advance(at[0], at[1], at[2], at[3], at[4], at[5], s);
+                                           return std::pair(next, o);
+                                         },
+                                         {in.valid, {}});
+  return {out, state};
 }
 
 Wkv7Result step_wkv7(const Wkv7Inputs& inputs) {
@@ -66,9 +65,10 @@ Wkv7Result chunk_wkv7(const Wkv7Inputs& inputs, int64_t chunk, int64_t span) {
         inputs.state, {inputs.r, inputs.log_decay, inputs.k, inputs.a, inputs.b, inputs.v}, span,
         [&](Value s, const std::vector<Value>& at) {
           const Wkv7Result part =
-              chunk_wkv7({at[0], at[1], at[2], at[3], at[4], at[5], s, inputs.lowest}, chunk);
+              chunk_wkv7({at[0], at[1], at[2], at[3], at[4], at[5], s, inputs.lowest, {}}, chunk);
           return std::pair(part.state, part.out);
-        });
+        },
+        {inputs.valid, {}});
     return {out, state};
   }
   const Wkv7Inputs in = prepare(inputs);
@@ -95,6 +95,7 @@ Wkv7Result chunk_wkv7(const Wkv7Inputs& inputs, int64_t chunk, int64_t span) {
   chunks.write = shaped(concat({b * between.after, k * between.after}, 1));
   chunks.whole = shaped(transpose(between.whole, {0, 2, 1}));
   chunks.extra = shaped(v);
+  chunks.live = live_chunks(in.valid, C, H);
   const auto [state, out] = scan_low_rank(chunks, reshape(in.state, {R * H, K, V}));
   return {from_chunks(out, R, T), reshape(state, {R, H, K, V})};
 }
@@ -103,6 +104,7 @@ Value wkv7(Step& step, const std::string& name, Wkv7Inputs in) {
   check(in.v.rank() == 4 && in.k.rank() == 4, "wkv7", "wanted k, v of rank 4, got {}, {}",
         in.k.describe(), in.v.describe());
   in.state = step.load_state(name, {in.v.dim(2), in.k.dim(3), in.v.dim(3)});
+  in.valid = step.valid();
   const Value zero = constant(step.graph(), DType::kF32, 0);
   const Value valid = expand_dims(expand_dims(step.valid(), -1), -1);
   for (Value* part : {&in.log_decay, &in.b, &in.k}) *part = select(valid, *part, zero);

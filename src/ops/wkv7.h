@@ -16,6 +16,7 @@ struct Wkv7Inputs {
   Value v;                      // [R,T,H,V]
   Value state;                  // [R,H,K,V]
   double lowest = -120;         // no log_decay is below it; a small range makes chunks cheap
+  Value valid;                  // [R,T], true up to a row's length; empty = all
 };
 struct Wkv7Result {
   Value out;    // [R,T,H,V]

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/test_low_rank_scan.h"
+#include "ops/test_ragged.h"
 
 namespace continuo::ops {
 namespace {
@@ -85,8 +86,9 @@ TEST(Wkv7, PaddingAndIdleRowsLeaveNoTrace) {
   Data in = random_inputs(R, 13, model_decays({R, 13, H, K}));
   in["state.s"] = in.at("state");
   in.erase("state");
-  EXPECT_NO_TRACE(run_ragged(
-      in, 13, [](Step& step, const NamedValues& values) { return wkv7(step, "s", of(values)); }));
+  const auto op = [](Step& step, const NamedValues& values) { return wkv7(step, "s", of(values)); };
+  expect_no_trace(in, 13, op);
+  expect_padding_keeps_bits(in, 13, op, {"k", "b"}, {"v", "a"});
 }
 
 TEST(Wkv7, OneByOneIsTheSameAsAtOnce) {
