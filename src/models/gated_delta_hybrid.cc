@@ -2,15 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "models/layer_types.h"
 #include "ops/causal_conv.h"
 
 namespace continuo::models {
 
 GatedDeltaHybrid::GatedDeltaHybrid(const ConfigView& config, HasTensor has)
-    : Model(config, std::move(has)) {
+    : Decoder(config, std::move(has), {.partial = 0.25}) {
+  qk_norm_ = QkNorm::kEachHead;
+  attention_.kv_heads = config.size("num_key_value_heads");  // required: the two default to others
   net_.key_heads = config.size("linear_num_key_heads", 16);
   net_.value_heads = config.size("linear_num_value_heads", 32);
   net_.key_dim = config.size("linear_key_head_dim", 128);
@@ -27,29 +27,17 @@ GatedDeltaHybrid::GatedDeltaHybrid(const ConfigView& config, HasTensor has)
                             {"linear_attention", "full_attention"});
   if (types_.empty())
     types_ = every_nth_full(facts_.layers, config.size("full_attention_interval", 4));
-  for (const std::string& type : types_)
-    facts_.mixers.push_back(type == "full_attention" ? "attention" : "gated delta net");
-  attention_.heads = config.size("num_attention_heads");
-  attention_.kv_heads = config.size("num_key_value_heads");
-  attention_.head_dim = config.size("head_dim", 256);
-  attention_.options.scale = 1 / std::sqrt(double(attention_.head_dim));
-  attention_.bias = attention_.out_bias =
-      config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
-  rope_ = read_rope(config, attention_.head_dim, {.partial = 0.25});
-  facts_.rope_switches_at = rope_.switches_at();
+  for (size_t i = 0; i < types_.size(); ++i)
+    if (types_[i] != "full_attention") facts_.mixers[i] = "gated delta net";
 }
 
-Value GatedDeltaHybrid::layer(Step& step, int64_t index, Value x) const {
-  const std::string prefix = layer_prefix(index);
-  const Value h = rms_norm(step, x, prefix + ".input_layernorm", norm_eps_, 1);
-  x = x + (types_[size_t(index)] == "full_attention" ? full_attention(step, index, h)
-                                                     : linear_attention(step, index, h));
-  const Value m = rms_norm(step, x, prefix + ".post_attention_layernorm", norm_eps_, 1);
-  return x + feed_forward(step, index, m, prefix + ".mlp");
+Value GatedDeltaHybrid::norm(Step& step, Value x, const std::string& name) const {
+  return rms_norm(step, x, name, norm_eps_, 1);
 }
 
-Value GatedDeltaHybrid::final_norm(Step& step, Value x) const {
-  return rms_norm(step, x, prefix_ + "norm", norm_eps_, 1);
+Value GatedDeltaHybrid::attend(Step& step, int64_t index, Value x) const {
+  return types_[size_t(index)] == "full_attention" ? full_attention(step, index, x)
+                                                   : linear_attention(step, index, x);
 }
 
 Value GatedDeltaHybrid::linear_attention(Step& step, int64_t index, Value x) const {
@@ -65,7 +53,7 @@ Value GatedDeltaHybrid::linear_attention(Step& step, int64_t index, Value x) con
 
 // q_proj gives each head its query and then its gate.
 Value GatedDeltaHybrid::full_attention(Step& step, int64_t index, Value x) const {
-  const std::string prefix = layer_prefix(index) + ".self_attn";
+  const std::string prefix = attention_prefix(index);
   const int64_t R = step.rows(), T = step.columns(), D = attention_.head_dim;
   const int64_t Hq = attention_.heads, Hk = attention_.kv_heads;
   const Value both =
@@ -74,11 +62,7 @@ Value GatedDeltaHybrid::full_attention(Step& step, int64_t index, Value x) const
     return reshape(linear(step, x, prefix + name, Hk * D, attention_.bias), {R, T, Hk, D});
   };
   ops::Projected parts{slice(both, -1, 0, D), heads(".k_proj"), heads(".v_proj")};
-  SelfAttention block = attention_;
-  block.rope = rope_.rope(step.shape().limit);
-  block.qk_norm = [&](Value head, char which) {
-    return rms_norm(step, head, prefix + "." + which + "_norm", norm_eps_, 1);
-  };
+  const SelfAttention block = attention_block(step, index);
   prepare_qk(step, parts, block);
   const Value mixed = attention(step, state_name(index), parts.q, parts.k, parts.v, block.options);
   const Value gate = reshape(slice(both, -1, D, 2 * D), {R, T, Hq * D});

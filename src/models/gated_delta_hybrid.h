@@ -5,16 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "models/model.h"
+#include "models/decoder.h"
 #include "ops/delta_net.h"
 
 namespace continuo::models {
 
-class GatedDeltaHybrid : public Model {
+class GatedDeltaHybrid : public Decoder {
  public:
   GatedDeltaHybrid(const ConfigView& config, HasTensor has);
-  Value layer(Step& step, int64_t index, Value x) const override;
-  Value final_norm(Step& step, Value x) const override;
 
  protected:
   // x:[R,T,H] through the layer's projections. prefix: "...linear_attn".
@@ -23,18 +21,16 @@ class GatedDeltaHybrid : public Model {
     Value gate, decay, beta;  // [R,T,values], [R,T,value_heads] twice
   };
   virtual Projected project_linear(Step& step, Value x, const std::string& prefix) const = 0;
-  virtual Value feed_forward(Step& step, int64_t index, Value x,
-                             const std::string& prefix) const = 0;
 
   DeltaNet net_;
 
  private:
+  Value norm(Step& step, Value x, const std::string& name) const override;
+  Value attend(Step& step, int64_t index, Value x) const override;
   Value linear_attention(Step& step, int64_t index, Value x) const;
   Value full_attention(Step& step, int64_t index, Value x) const;
 
   std::vector<std::string> types_;
-  SelfAttention attention_;
-  RopeConfig rope_;
 };
 
 }  // namespace continuo::models

@@ -13,17 +13,23 @@ std::function<bool(int64_t)> beyond_max_window_layers(const ConfigView& config) 
       [first = config.integer("max_window_layers", 28)](int64_t index) { return index >= first; };
 }
 
-QwenMoe::QwenMoe(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
+std::vector<bool> qwen_sparse_layers(const ConfigView& config, int64_t layers) {
+  const std::vector<int64_t> dense = config.integers("mlp_only_layers");
+  const int64_t every = config.size("decoder_sparse_step", 1);
+  std::vector<bool> sparse;
+  for (int64_t i = 0; i < layers; ++i)
+    sparse.push_back(std::find(dense.begin(), dense.end(), i) == dense.end() &&
+                     (i + 1) % every == 0);
+  return sparse;
+}
+
+QwenMoe::QwenMoe(const ConfigView& config, HasTensor has)
+    : Decoder(config, std::move(has)), is_sparse_(qwen_sparse_layers(config, facts_.layers)) {
   sparse_.experts = config.size({"num_experts", "num_local_experts"});
   sparse_.inner = config.size("moe_intermediate_size");
   sparse_.act = act_;
   sparse_.router.top_k = config.size("num_experts_per_tok");
   sparse_.router.normalise = config.flag("norm_topk_prob", false);
-  const std::vector<int64_t> dense = config.integers("mlp_only_layers");
-  const int64_t every = config.size("decoder_sparse_step", 1);
-  for (int64_t i = 0; i < facts_.layers; ++i)
-    is_sparse_.push_back(std::find(dense.begin(), dense.end(), i) == dense.end() &&
-                         (i + 1) % every == 0);
 }
 
 Value QwenMoe::feed_forward(Step& step, int64_t index, Value x) const {

@@ -11,8 +11,10 @@ int64_t qwen_window(const ConfigView& config);
 // Layers from max_window_layers on.
 std::function<bool(int64_t)> beyond_max_window_layers(const ConfigView& config);
 
-// A decoder of sparse layers, but for those in mlp_only_layers and those between every
-// decoder_sparse_step-th. Reads num_experts, num_experts_per_tok, moe_intermediate_size,
+// Which layers are sparse: not in mlp_only_layers, and every decoder_sparse_step-th.
+std::vector<bool> qwen_sparse_layers(const ConfigView& config, int64_t layers);
+
+// A decoder with sparse layers. Reads num_experts, num_experts_per_tok, moe_intermediate_size,
 // norm_topk_prob; the router's softmax is over all.
 class QwenMoe : public Decoder {
  protected:

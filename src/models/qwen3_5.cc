@@ -1,5 +1,6 @@
 // Qwen3.5, the text model: Qwen3-Next's mixers with flat projections and dense feed-forward layers.
 // Reference: transformers modeling_qwen3_5.py.
+#include "models/config_defaults.h"
 #include "models/families.h"
 #include "models/gated_delta_hybrid.h"
 
@@ -10,26 +11,18 @@ class Qwen35 : public GatedDeltaHybrid {
  public:
   Qwen35(const ConfigView& config, HasTensor has) : GatedDeltaHybrid(config, std::move(has)) {
     facts_.family = "qwen3_5";
-    inner_ = config.size("intermediate_size", 12288);
-    act_ = activation(config.text("hidden_act", "silu"));
   }
 
- protected:
+ private:
   Projected project_linear(Step& step, Value x, const std::string& prefix) const override {
     const int64_t H = net_.value_heads;
     return {linear(step, x, prefix + ".in_proj_qkv", 2 * net_.keys() + net_.values()),
             linear(step, x, prefix + ".in_proj_z", net_.values()),
             linear(step, x, prefix + ".in_proj_a", H), linear(step, x, prefix + ".in_proj_b", H)};
   }
-
-  Value feed_forward(Step& step, int64_t, Value x, const std::string& prefix) const override {
-    return gated_mlp(step, x, prefix, inner_, act_);
-  }
-
- private:
-  int64_t inner_ = 0;
-  Activation act_;
 };
+
+constexpr char kDefaults[] = R"({"head_dim": 256, "intermediate_size": 12288})";
 
 }  // namespace
 
@@ -40,6 +33,6 @@ const Family kQwen35{"qwen3_5",
                      "recurrent (conv tail, delta state), kv",
                      {"qwen3_5", "qwen3_5_text"},
                      "Text only.",
-                     make_model<Qwen35>};
+                     make_model_with<Qwen35, kDefaults>};
 
 }  // namespace continuo::models

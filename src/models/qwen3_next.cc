@@ -1,10 +1,9 @@
 // Qwen3-Next: gated delta nets and gated attention, mixtures of experts with a gated shared one.
 // Reference: transformers modeling_qwen3_next.py.
-#include <algorithm>
-
+#include "models/config_defaults.h"
 #include "models/families.h"
 #include "models/gated_delta_hybrid.h"
-#include "ops/sparse_mlp.h"
+#include "models/qwen.h"
 
 namespace continuo::models {
 namespace {
@@ -13,13 +12,11 @@ class Qwen3Next : public GatedDeltaHybrid {
  public:
   Qwen3Next(const ConfigView& config, HasTensor has) : GatedDeltaHybrid(config, std::move(has)) {
     facts_.family = "qwen3_next";
-    inner_ = config.size("intermediate_size", 5632);
-    sparse_step_ = config.size("decoder_sparse_step", 1);
-    dense_ = config.integers("mlp_only_layers");
+    is_sparse_ = qwen_sparse_layers(config, facts_.layers);
     sparse_.experts = config.integer({"num_experts", "num_local_experts"}, 512);  // 0: all dense
     if (sparse_.experts < 0) config.fail("num_experts: wanted 0 or more");
     sparse_.inner = config.size("moe_intermediate_size", 512);
-    sparse_.act = activation(config.text("hidden_act", "silu"));
+    sparse_.act = act_;
     sparse_.router.top_k = config.size("num_experts_per_tok", 10);
     sparse_.router.normalise = config.flag("norm_topk_prob", true);
     sparse_.shared = "shared_expert";
@@ -27,7 +24,7 @@ class Qwen3Next : public GatedDeltaHybrid {
     sparse_.shared_gate = "shared_expert_gate";
   }
 
- protected:
+ private:
   // Both projections hold one key head after the other: [q k v z] of it and [b a] of it, v, z, b
   // and a of its value heads.
   Projected project_linear(Step& step, Value x, const std::string& prefix) const override {
@@ -44,18 +41,17 @@ class Qwen3Next : public GatedDeltaHybrid {
             flat(narrow[1]), flat(narrow[0])};
   }
 
-  Value feed_forward(Step& step, int64_t index, Value x, const std::string& prefix) const override {
-    const bool listed = std::find(dense_.begin(), dense_.end(), index) != dense_.end();
-    return listed || sparse_.experts == 0 || (index + 1) % sparse_step_ != 0
-               ? gated_mlp(step, x, prefix, inner_, sparse_.act)
-               : sparse_mlp(step, x, prefix, sparse_);
+  Value feed_forward(Step& step, int64_t index, Value x) const override {
+    if (sparse_.experts == 0 || !is_sparse_[size_t(index)])
+      return Decoder::feed_forward(step, index, x);
+    return sparse_mlp(step, x, layer_prefix(index) + ".mlp", sparse_);
   }
 
- private:
-  int64_t inner_ = 0, sparse_step_ = 1;
-  std::vector<int64_t> dense_;
+  std::vector<bool> is_sparse_;
   SparseMlp sparse_;
 };
+
+constexpr char kDefaults[] = R"({"head_dim": 256, "intermediate_size": 5632})";
 
 }  // namespace
 
@@ -66,6 +62,6 @@ const Family kQwen3Next{"qwen3_next",
                         "recurrent (conv tail, delta state), kv",
                         {"qwen3_next", "qwen3_next_f16"},
                         "The multi-token prediction layer is not used.",
-                        make_model<Qwen3Next>};
+                        make_model_with<Qwen3Next, kDefaults>};
 
 }  // namespace continuo::models
