@@ -88,7 +88,13 @@ Result<Checkpoint> open_huggingface(const std::string& folder, const OpenOptions
 
   CONTINUO_RETURN_IF_ERROR(check_quantization(out.config, folder));
   CONTINUO_TRY(std::unique_ptr<SafetensorsSet> files, open_safetensors_folder(folder));
-  if (written_by_mlx(*files)) out.format = "mlx";
+  if (written_by_mlx(*files)) {
+    out.format = "mlx";
+    out.config["weights_format"] = "mlx";  // some families' tensors hold other values there
+    if (const auto text = out.config.find("text_config");
+        text != out.config.end() && text->is_object())
+      (*text)["weights_format"] = "mlx";
+  }
   CONTINUO_TRY(out.tensors, make_safetensors_source(std::move(files), out.config));
   return out;
 }

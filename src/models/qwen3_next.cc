@@ -60,7 +60,7 @@ const Family kQwen3Next{"qwen3_next",
                         {"Qwen3NextForCausalLM"},
                         "gated delta net, attention",
                         "recurrent (conv tail, delta state), kv",
-                        {"qwen3_next", "qwen3_next_f16"},
+                        {"qwen3_next", "qwen3_next_f16", "mlx_qwen3_next"},
                         "The multi-token prediction layer is not used.",
                         make_model_with<Qwen3Next, kDefaults>};
 
