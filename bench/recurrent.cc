@@ -18,10 +18,16 @@ struct Prefills {
   std::vector<double> chunked, naive;
 };
 
+// The step that takes `columns` from `start` on, attending over the next power of two positions.
+engine::StepKey prefill_key(int64_t start, int64_t columns, int64_t tokens) {
+  int64_t attended = columns;
+  while (attended < start + columns) attended *= 2;
+  return {1, columns, std::min(attended, tokens), models::Head::kArgmax};
+}
+
 // In chunks of `columns`, in turns, so that what else the machine does meets both alike.
 Result<Prefills> prefill(engine::LoadedModel& loaded, int64_t tokens, int64_t columns,
                          int repeats) {
-  const engine::StepKey key{1, columns, 0, models::Head::kArgmax};
   graph::Target looped = loaded.target;
   looped.naive_recurrences = true;
   const engine::StepperOptions shape{1, tokens, 0, false};
@@ -29,12 +35,14 @@ Result<Prefills> prefill(engine::LoadedModel& loaded, int64_t tokens, int64_t co
                           *loaded.cache, shape);
   engine::Stepper naive(*loaded.executor, *loaded.model, looped, *loaded.weights, *loaded.cache,
                         shape);
-  CONTINUO_RETURN_IF_ERROR(chunked.prepare(key));
-  CONTINUO_RETURN_IF_ERROR(naive.prepare(key));
+  for (int64_t start = 0; start < tokens; start += columns)
+    for (engine::Stepper* stepper : {&chunked, &naive})
+      CONTINUO_RETURN_IF_ERROR(stepper->prepare(prefill_key(start, columns, tokens)));
   const auto seconds = [&](engine::Stepper& stepper, Status& status) {
     const auto feed = [&]() -> Status {
       for (int64_t start = 0; start < tokens; start += columns)
-        CONTINUO_RETURN_IF_ERROR(run_step(stepper, key, start, columns));
+        CONTINUO_RETURN_IF_ERROR(
+            run_step(stepper, prefill_key(start, columns, tokens), start, columns));
       return ok_status();
     };
     return time_each(1, feed, status)[0];
