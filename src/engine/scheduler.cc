@@ -1,0 +1,377 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace continuo::engine {
+namespace {
+
+// The smallest bucket that holds `size`.
+int64_t bucket(const std::vector<int64_t>& buckets, int64_t size) {
+  return *std::lower_bound(buckets.begin(), buckets.end(), size);
+}
+
+Status check_buckets(const char* option, const std::vector<int64_t>& buckets, int64_t at_most) {
+  if (buckets.empty())
+    return error(ErrorCode::kInvalidArgument, "{}: wanted at least one bucket, got none", option);
+  int64_t before = 0;
+  for (const int64_t each : buckets) {
+    if (each <= before || each > at_most)
+      return error(ErrorCode::kInvalidArgument,
+                   "{}: wanted ascending buckets from 1 to {}, got {} after {}", option, at_most,
+                   each, before);
+    before = each;
+  }
+  return ok_status();
+}
+
+Status refuse(const char* field, const char* wanted, int64_t bound, int64_t got) {
+  return error(ErrorCode::kInvalidArgument, "{}: wanted {} {}, got {}", field, wanted, bound, got);
+}
+
+}  // namespace
+
+SchedulerOptions default_scheduler_options(int64_t slots, int64_t context) {
+  SchedulerOptions options{.slots = slots, .context = context};
+  for (const int64_t columns : {16, 64, 256}) {
+    options.columns.push_back(std::min<int64_t>(columns, context));
+    if (columns >= context) break;
+  }
+  options.prefill_budget = options.columns.back();
+  for (int64_t attended = 256; attended < context; attended *= 2)
+    options.attended.push_back(attended);
+  options.attended.push_back(context);
+  return options;
+}
+
+Status check(const SchedulerOptions& options) {
+  if (options.slots < 1) return refuse("slots", "at least", 1, options.slots);
+  if (options.context < 2) return refuse("context", "at least", 2, options.context);
+  if (options.max_queue < 1) return refuse("max_queue", "at least", 1, options.max_queue);
+  CONTINUO_RETURN_IF_ERROR(
+      check_buckets("columns", options.columns, std::min(options.prefill_budget, options.context)));
+  CONTINUO_RETURN_IF_ERROR(check_buckets("attended", options.attended, options.context));
+  if (options.attended.back() != options.context)
+    return refuse("attended", "the last bucket to be the context of", options.context,
+                  options.attended.back());
+  return ok_status();
+}
+
+const char* to_string(EndReason reason) {
+  switch (reason) {
+    case EndReason::kStop:
+      return "stop";
+    case EndReason::kMaxTokens:
+      return "max_tokens";
+    case EndReason::kContextFull:
+      return "context_full";
+    case EndReason::kCancelled:
+      return "cancelled";
+    case EndReason::kDeadline:
+      return "deadline";
+    case EndReason::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+Scheduler::Scheduler(SchedulerOptions options)
+    : options_(std::move(options)),
+      slot_taken_(static_cast<size_t>(options_.slots), false),
+      budget_left_(options_.prefill_budget) {}
+
+// --- from the outside ---
+
+Status Scheduler::submit(const SchedulerRequest& request) {
+  if (request.id <= last_id_)
+    return error(ErrorCode::kInvalidArgument, "id: wanted one above {}, got {}", last_id_,
+                 request.id);
+  if (request.prompt < 1)
+    return error(ErrorCode::kInvalidArgument,
+                 "the prompt is empty: wanted at least 1 token, got {}", request.prompt);
+  if (request.prompt >= options_.context)
+    return error(ErrorCode::kInvalidArgument,
+                 "the prompt is too long: a context of {} wanted at most {} tokens, got {}",
+                 options_.context, options_.context - 1, request.prompt);
+  if (request.max_tokens < 1) return refuse("max_tokens", "at least", 1, request.max_tokens);
+  if (request.choices < 1 || request.choices > options_.slots)
+    return refuse("n", "between 1 and the number of slots,", options_.slots, request.choices);
+  if (int64_t(queue_.size()) >= options_.max_queue)
+    return error(ErrorCode::kResourceExhausted, "the queue is full: {} requests wait",
+                 queue_.size());
+  last_id_ = request.id;
+  queue_.push_back(request);
+  return ok_status();
+}
+
+bool Scheduler::cancel(uint64_t request) {
+  const auto waiting = std::find_if(queue_.begin(), queue_.end(),
+                                    [&](const auto& each) { return each.id == request; });
+  if (waiting != queue_.end()) {
+    end_waiting(*waiting, EndReason::kCancelled);
+    queue_.erase(waiting);
+    return true;
+  }
+  std::vector<SequenceId> alive;
+  for (const Sequence& each : running_)
+    if (each.id.request == request) alive.push_back(each.id);
+  for (const SequenceId& each : alive) end(each, EndReason::kCancelled);
+  return !alive.empty();
+}
+
+Status Scheduler::commit(int64_t step, std::span<const SequenceId> stopped) {
+  if (in_flight_.empty() || in_flight_.front().step != step)
+    return error(ErrorCode::kInvalidArgument, "commit: wanted step {}, got {}",
+                 in_flight_.empty() ? -1 : in_flight_.front().step, step);
+  const std::vector<StepSample>& samples = in_flight_.front().samples;
+  for (const SequenceId& each : stopped)
+    if (std::none_of(samples.begin(), samples.end(),
+                     [&](const StepSample& sample) { return sample.sequence == each; }))
+      return error(ErrorCode::kInvalidArgument, "commit: step {} sampled nothing for request {}/{}",
+                   step, each.request, each.choice);
+  for (const StepSample& sample : samples) {
+    Sequence* sequence = find(sample.sequence);
+    if (sequence == nullptr) {
+      ++discarded_tokens_;
+      continue;
+    }
+    ++sequence->committed;
+    ++generated_tokens_;
+    if (std::find(stopped.begin(), stopped.end(), sample.sequence) != stopped.end())
+      end(sample.sequence, EndReason::kStop);
+    else if (sequence->committed == sequence->limit)
+      end(sample.sequence, sequence->limit_reason);
+  }
+  in_flight_.pop_front();
+  return ok_status();
+}
+
+void Scheduler::fail_all() {
+  while (!running_.empty()) end(running_.front().id, EndReason::kFailed);
+  in_flight_.clear();
+  unforked_.clear();
+  budget_left_ = options_.prefill_budget;
+}
+
+std::vector<EndedSequence> Scheduler::take_ended() { return std::exchange(ended_, {}); }
+
+// --- ends ---
+
+Scheduler::Sequence* Scheduler::find(SequenceId id) {
+  const auto place = std::find_if(running_.begin(), running_.end(),
+                                  [&](const Sequence& each) { return each.id == id; });
+  return place == running_.end() ? nullptr : &*place;
+}
+
+const Scheduler::Sequence* Scheduler::find(SequenceId id) const {
+  return const_cast<Scheduler*>(this)->find(id);
+}
+
+void Scheduler::release(Sequence& sequence) {
+  if (sequence.slot == kNoSlot) return;
+  slot_taken_[static_cast<size_t>(sequence.slot)] = false;
+  sequence.slot = kNoSlot;
+}
+
+void Scheduler::end(SequenceId id, EndReason reason) {
+  Sequence* sequence = find(id);
+  release(*sequence);
+  ended_.push_back({id, reason, sequence->committed});
+  running_.erase(running_.begin() + (sequence - running_.data()));
+}
+
+void Scheduler::end_waiting(const SchedulerRequest& request, EndReason reason) {
+  for (int64_t choice = 0; choice < request.choices; ++choice)
+    ended_.push_back({{request.id, choice}, reason, 0});
+}
+
+void Scheduler::end_overdue(TimePoint now) {
+  std::erase_if(queue_, [&](const SchedulerRequest& each) {
+    if (each.deadline > now) return false;
+    end_waiting(each, EndReason::kDeadline);
+    return true;
+  });
+  std::vector<SequenceId> overdue;
+  for (const Sequence& each : running_)
+    if (each.deadline <= now) overdue.push_back(each.id);
+  for (const SequenceId& each : overdue) end(each, EndReason::kDeadline);
+}
+
+// --- the next step ---
+
+std::optional<StepPlan> Scheduler::plan(TimePoint now) {
+  end_overdue(now);
+  StepPlan plan{.number = next_step_, .forks = take_forks()};
+  const bool decoding = std::any_of(running_.begin(), running_.end(),
+                                    [](const Sequence& each) { return each.decodes(); });
+  if (Sequence* prefill = next_prefill(decoding))
+    plan_prefill(*prefill, plan);
+  else if (decoding)
+    plan_decode(plan);
+  else
+    return std::nullopt;
+  finish_key(plan);
+  for (Sequence& each : running_)
+    if (each.sampled == each.limit) release(each);
+  ++next_step_;
+  in_flight_.push_back({plan.number, plan.samples});
+  return plan;
+}
+
+// The sequence whose chunk comes next, just admitted perhaps; none if there is none, it waits for
+// slots, or its chunk exceeds what is left of the budget and streams wait for their tokens.
+Scheduler::Sequence* Scheduler::next_prefill(bool decoding) {
+  const auto fits = [&](int64_t left) {
+    return !decoding || bucket(options_.columns, chunk(left)) <= budget_left_;
+  };
+  const auto partly = std::find_if(running_.begin(), running_.end(),
+                                   [](const Sequence& each) { return each.sampled == 0; });
+  if (partly != running_.end()) return fits(partly->prompt - partly->fed) ? &*partly : nullptr;
+  if (queue_.empty() || !fits(queue_.front().prompt)) return nullptr;
+  const auto free = std::count(slot_taken_.begin(), slot_taken_.end(), false);
+  return free >= queue_.front().choices ? &admit() : nullptr;
+}
+
+int64_t Scheduler::chunk(int64_t left) const { return std::min(left, options_.columns.back()); }
+
+// Moves the queue's head to running, each choice with a slot; returns choice 0.
+Scheduler::Sequence& Scheduler::admit() {
+  const SchedulerRequest request = queue_.front();
+  queue_.pop_front();
+  // The last token of an answer is never fed, so that it needs no position.
+  const int64_t room = options_.context - request.prompt + 1;
+  const size_t first = running_.size();
+  for (int64_t choice = 0; choice < request.choices; ++choice) {
+    const auto slot = std::find(slot_taken_.begin(), slot_taken_.end(), false);
+    *slot = true;
+    running_.push_back({.id = {request.id, choice},
+                        .head = request.head,
+                        .deadline = request.deadline,
+                        .prompt = request.prompt,
+                        .limit = std::min(request.max_tokens, room),
+                        .limit_reason = request.max_tokens <= room ? EndReason::kMaxTokens
+                                                                   : EndReason::kContextFull,
+                        .slot = static_cast<int32_t>(slot - slot_taken_.begin())});
+  }
+  return running_[first];
+}
+
+// Choices that ended with their first token need no copy. The source's slot may have a new owner by
+// now: copies come before the step that feeds it.
+std::vector<SlotFork> Scheduler::take_forks() {
+  std::vector<SlotFork> forks;
+  for (const StepSample& each : std::exchange(unforked_, {}))
+    if (const Sequence* sequence = find(each.sequence); sequence != nullptr && sequence->decodes())
+      forks.push_back({fork_from_, sequence->slot, sequence->prompt});
+  return forks;
+}
+
+void Scheduler::plan_prefill(Sequence& first, StepPlan& plan) {
+  const int64_t length = chunk(first.prompt - first.fed);
+  plan.key = {.rows = 1, .columns = bucket(options_.columns, length)};
+  plan.rows = {{first.id, first.slot, int32_t(first.fed), int32_t(length), true}};
+  first.fed += length;
+  prefill_tokens_ += length;
+  budget_left_ = std::max<int64_t>(0, budget_left_ - plan.key.columns);
+  if (first.fed < first.prompt) return;
+  fork_from_ = first.slot;
+  for (Sequence& each : running_) {
+    if (each.id.request != first.id.request) continue;
+    each.fed = each.prompt;
+    each.sampled = 1;
+    plan.samples.push_back({each.id, 0, each.slot, 0});
+    if (each.id != first.id) unforked_.push_back(plan.samples.back());
+  }
+}
+
+void Scheduler::plan_decode(StepPlan& plan) {
+  plan.key = {.rows = options_.slots, .columns = 1};
+  plan.rows.resize(static_cast<size_t>(options_.slots));
+  for (int32_t slot = 0; slot < options_.slots; ++slot) plan.rows[size_t(slot)].slot = slot;
+  for (Sequence& each : running_) {
+    if (!each.decodes()) continue;
+    const size_t row = static_cast<size_t>(each.slot);
+    plan.rows[row] = {each.id, each.slot, int32_t(each.fed), 1, false};
+    plan.samples.push_back({each.id, row, each.slot, each.sampled});
+    ++each.fed;
+    ++each.sampled;
+  }
+  budget_left_ = options_.prefill_budget;
+}
+
+void Scheduler::finish_key(StepPlan& plan) const {
+  int64_t reach = plan.key.columns;
+  for (const StepRow& row : plan.rows) reach = std::max<int64_t>(reach, row.start + row.length);
+  plan.key.attended = bucket(options_.attended, reach);
+  const bool logits = std::any_of(
+      plan.samples.begin(), plan.samples.end(),
+      [&](const StepSample& each) { return find(each.sequence)->head != models::Head::kArgmax; });
+  plan.key.head = options_.argmax && !logits ? models::Head::kArgmax : models::Head::kLast;
+}
+
+std::vector<StepKey> Scheduler::keys() const {
+  std::vector<models::Head> heads{models::Head::kLast};
+  if (options_.argmax) heads.push_back(models::Head::kArgmax);
+  std::set<StepKey> keys;
+  for (const models::Head head : heads)
+    for (const int64_t attended : options_.attended) {
+      keys.insert({options_.slots, 1, attended, head});
+      for (const int64_t columns : options_.columns)
+        if (columns <= attended) keys.insert({1, columns, attended, head});
+    }
+  return {keys.begin(), keys.end()};
+}
+
+// --- what is ---
+
+SchedulerStats Scheduler::stats() const {
+  SchedulerStats stats{.waiting = int64_t(queue_.size()),
+                       .running = int64_t(running_.size()),
+                       .prefill_tokens = prefill_tokens_,
+                       .generated_tokens = generated_tokens_,
+                       .discarded_tokens = discarded_tokens_};
+  for (const Sequence& each : running_) {
+    if (each.slot == kNoSlot) continue;
+    ++stats.slots_in_use;
+    stats.kv_positions += each.fed;
+  }
+  return stats;
+}
+
+Status Scheduler::check_integrity() const {
+  const auto broken = [](const char* what, const Sequence& each) {
+    return error(
+        ErrorCode::kInternal,
+        "{}: request {}/{} in slot {}: prompt {}, fed {}, sampled {}, committed {}, limit {}", what,
+        each.id.request, each.id.choice, each.slot, each.prompt, each.fed, each.sampled,
+        each.committed, each.limit);
+  };
+  std::vector<bool> owned(slot_taken_.size(), false);
+  uint64_t prefilling = 0;
+  for (const Sequence& each : running_) {
+    if (each.slot != kNoSlot) {
+      if (owned[static_cast<size_t>(each.slot)]) return broken("a slot has two owners", each);
+      owned[static_cast<size_t>(each.slot)] = true;
+    }
+    if ((each.slot == kNoSlot) != (each.sampled == each.limit))
+      return broken("a slot is held while a token is to come, and no longer", each);
+    if (each.committed >= each.limit || each.sampled > each.limit) return broken("too long", each);
+    if (each.fed > options_.context) return broken("beyond the context", each);
+    if (each.sampled == 0 ? each.fed >= each.prompt : each.fed != each.prompt + each.sampled - 1)
+      return broken("positions and tokens disagree", each);
+    if (each.sampled == 0 && prefilling != 0 && prefilling != each.id.request)
+      return broken("two prompts are partly prefilled", each);
+    if (each.sampled == 0) prefilling = each.id.request;
+    int64_t pending = 0;
+    for (const InFlight& step : in_flight_)
+      for (const StepSample& sample : step.samples) pending += sample.sequence == each.id;
+    if (pending != each.sampled - each.committed) return broken("a token was lost", each);
+  }
+  if (owned != slot_taken_) return error(ErrorCode::kInternal, "a slot is taken without an owner");
+  if (int64_t(queue_.size()) > options_.max_queue)
+    return error(ErrorCode::kInternal, "the queue is too long: {}", queue_.size());
+  return ok_status();
+}
+
+}  // namespace continuo::engine
