@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -111,6 +112,7 @@ class World {
   int64_t columns_since_decode_ = 0;  // of prefill steps
   int64_t head_waits_ = 0;            // steps
   bool last_was_prefill_ = false;
+  std::optional<EndReason> expected_;  // while a cancel or a failure is under way
 };
 
 SchedulerOptions World::random_options() {
@@ -154,12 +156,16 @@ void World::arrive() {
 // One of the last requests: it may wait, run, have ended, or never have been accepted.
 void World::cancel() {
   const uint64_t id = last_id_ - std::min(last_id_, below(20));
-  bool alive = false;
-  for (auto it = streams_.lower_bound({id, 0}); it != streams_.end() && it->first.request == id;
-       ++it)
-    alive = alive || !it->second.ended;
-  require(scheduler_.cancel(id) == alive, "cancel of request {}: wanted {}", id, alive);
+  const auto alive = [&] {
+    return std::any_of(streams_.lower_bound({id, 0}), streams_.lower_bound({id + 1, 0}),
+                       [](const auto& each) { return !each.second.ended; });
+  };
+  const bool was_alive = alive();
+  expected_ = EndReason::kCancelled;
+  require(scheduler_.cancel(id) == was_alive, "cancel of request {}: wanted {}", id, was_alive);
   collect_ends();
+  expected_.reset();
+  require(!alive(), "request {} survived its cancel", id);
 }
 
 void World::launch(const StepPlan& plan) {
@@ -171,7 +177,9 @@ void World::launch(const StepPlan& plan) {
   scheduler_.fail_all();
   device_.lose_state();
   in_flight_.clear();
+  expected_ = EndReason::kFailed;
   collect_ends();
+  expected_.reset();
   require(running_.empty(), "something survived the failure");
 }
 
@@ -213,6 +221,9 @@ void World::check_end(const EndedSequence& end, const Stream& stream) {
   require(stream.tokens.size() <= whole.tokens.size() &&
               std::equal(stream.tokens.begin(), stream.tokens.end(), whole.tokens.begin()),
           "request {} got other tokens than alone", id);
+  const bool asked = end.reason == EndReason::kCancelled || end.reason == EndReason::kFailed;
+  require(asked == expected_.has_value() && (!asked || end.reason == *expected_),
+          "request {} ended with {}", id, to_string(end.reason));
   if (end.reason == EndReason::kDeadline)
     require(stream.request.deadline <= time(), "request {} ended before its deadline", id);
   if (end.reason == EndReason::kStop || end.reason == EndReason::kMaxTokens ||

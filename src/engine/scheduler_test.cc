@@ -224,6 +224,15 @@ TEST_F(SchedulerTest, CancelsWhatWaitsAndWhatRuns) {
   EXPECT_EQ(scheduler_.stats().slots_in_use, 0);
 }
 
+TEST_F(SchedulerTest, ACancelEndsAllChoices) {
+  submit({.id = 1, .prompt = 2, .max_tokens = 9, .choices = 3});
+  step(), step();
+  EXPECT_TRUE(scheduler_.cancel(1));
+  EXPECT_EQ(scheduler_.take_ended().size(), 3u);
+  EXPECT_TRUE(scheduler_.idle());
+  expect_integrity();
+}
+
 TEST_F(SchedulerTest, DeadlinesEndWhatWaitsAndWhatRuns) {
   submit({.id = 1, .prompt = 2, .max_tokens = 9, .deadline = at(3)});
   submit({.id = 2, .prompt = 20, .max_tokens = 9});
