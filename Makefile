@@ -40,7 +40,7 @@ test-models: build ## The real models against their reference logits
 	@smollm2=$$(scripts/fetch-model.sh smollm2) && gemma=$$(scripts/fetch-model.sh gemma-3-270m) && \
 	  CONTINUO_SMOLLM2="$$smollm2" CONTINUO_GEMMA_3_270M="$$gemma" ctest --preset models
 
-check: lint asan fuzz ## Format, lints, sanitizers, a minute of fuzzing
+check: lint asan fuzz ## Format, lints, sanitizers, a minute of fuzzing a parser
 
 lint: setup-check configure ## clang-format, clang-tidy, rustfmt, clippy
 	@scripts/lint.sh
@@ -50,7 +50,7 @@ asan: setup-check ## Unit and golden tests under the address and undefined-behav
 	@ninja -C build/asan
 	@ctest --preset asan
 
-fuzz: setup-check ## Every fuzzer in turn: SECONDS=60 in all
+fuzz: setup-check ## Every fuzzer in turn: SECONDS=60 each
 	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
 	@ninja -C build/fuzz fuzzers
 	@scripts/fuzz.sh $(SECONDS)
