@@ -1,0 +1,113 @@
+// Engine: serves many sequences at once over one model, every row at its own position. Its one step
+// thread goes admit -> plan -> run -> sample -> publish; everybody else talks to it through submit(),
+// cancel(), drain() and stats(), which any thread may call.
+//
+// The next step is launched before the tokens of the last one are read: what a row samples is fed
+// on the device. Where a request needs its tokens chosen on the host (penalties, logit bias,
+// logprobs, the choices of one prompt) the loop waits for them before it goes on: serial for as
+// long as such a request runs. `overlap = false` is the serial loop; both give the same tokens.
+//
+// Failures: a failed step has consumed the state, so everything that runs ends with
+// FinishReason::kError, the state is made anew and the queue continues.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/request.h"
+
+namespace continuo::text {
+class Tokenizer;
+}
+
+namespace continuo::engine {
+
+struct LoadedModel;
+class StepRunner;
+
+struct EngineOptions {
+  int64_t slots = 8;            // sequences at once
+  int64_t context = 0;          // positions a sequence may have; 0 = the model's, at most 4096
+  int64_t max_queue = 1024;     // requests waiting
+  int64_t prefill_budget = 0;   // columns of prefill between two decode steps; 0 = one chunk
+  std::vector<int64_t> columns;   // widths of prefill steps; empty = 16, 64, 256
+  std::vector<int64_t> attended;  // context buckets; empty = from 256, doubling
+  bool overlap = true;
+  bool compile_ahead = true;  // all that serving needs, at the start; false: when first needed
+  // Start-up, on the thread that creates the engine: "weights" or "compile", `done` of `total`.
+  std::function<void(const std::string& stage, int64_t done, int64_t total)> on_progress;
+  // After each step, on the step thread: for metrics.
+  struct StepRecord {
+    bool prefill = false;
+    int64_t tokens = 0;   // fed: prompt tokens of a prefill, rows of a decode step
+    double seconds = 0;   // since the step before was read, or since its own launch if later
+  };
+  std::function<void(const StepRecord&)> on_step;
+};
+
+struct SlotStats {
+  uint64_t request = 0;  // 0: the slot is free
+  int64_t choice = 0;
+  bool prefilling = false;
+  int64_t prompt_tokens = 0;
+  int64_t position = 0;   // tokens in the slot
+  int64_t generated = 0;  // tokens of the answer so far
+  double seconds = 0;     // since it was admitted
+};
+
+// A consistent picture taken between two steps.
+struct EngineStats {
+  int64_t slots = 0, context = 0;
+  int64_t waiting = 0;  // requests in the queue
+  int64_t running = 0;  // sequences admitted and not ended
+  std::vector<SlotStats> slot;  // [slots]
+  int64_t kv_positions = 0, kv_capacity = 0;        // tokens in use, slots * context; 0 without KV
+  int64_t kv_bytes_per_token = 0;                   // 0: the model has no attention layer
+  int64_t recurrent_bytes_per_slot = 0;             // 0: the model has no recurrent layer
+  int64_t state_bytes = 0, weight_bytes = 0;        // on the device
+  // Since the start:
+  int64_t prompt_tokens = 0, generated_tokens = 0;
+  int64_t discarded_tokens = 0;  // sampled for a sequence that had ended: the price of overlap
+  int64_t steps = 0, prefill_steps = 0, failed_steps = 0;
+  int64_t compiled = 0, loaded = 0;  // executables built, and read from the cache
+  double compile_seconds = 0;
+};
+
+class Engine {
+ public:
+  // Compiles, allocates and starts the step thread. `model` outlives the engine; so does
+  // `tokenizer`, which may be null: then requests have no text and no stop strings.
+  static Result<std::unique_ptr<Engine>> create(LoadedModel& model,
+                                                const text::Tokenizer* tokenizer,
+                                                const EngineOptions& options);
+  // Cancels what is left and joins the step thread.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // The request's id, from 1. Events may come before this returns. kInvalidArgument: it could never
+  // run (names the field); kResourceExhausted: the queue is full; kUnavailable: draining.
+  Result<uint64_t> submit(Request request);
+  // Ends what is still alive of a request; its events say kCancelled. An unknown id does nothing.
+  void cancel(uint64_t request);
+  // Takes no more requests, waits until all have ended or until `limit`, then cancels the rest and
+  // waits for their ends. Returns whether all ended by themselves.
+  bool drain(TimePoint limit);
+  EngineStats stats() const;
+  const EngineOptions& options() const;  // as they are in force: no zeros, no empty lists
+  // Tokens that end an answer unless a request ignores them.
+  const std::vector<int32_t>& eos_ids() const;
+
+  struct Impl;  // engine.cc
+
+ private:
+  explicit Engine(std::unique_ptr<Impl> impl);
+  friend class EngineTest;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace continuo::engine

@@ -1,0 +1,43 @@
+// What a request may say about how its tokens are chosen.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace continuo::engine {
+
+// Applied in this order: logit bias, penalties (repetition, frequency, presence), DRY, temperature,
+// top-k, top-p, min-p; the defaults change nothing. Names and meanings are those of Hugging Face's
+// generate (repetition_penalty), OpenAI and vLLM (frequency, presence, logit_bias, min_p) and
+// llama.cpp (DRY).
+struct SamplingParams {
+  double temperature = 0;  // 0 = greedy: the largest logit, the lowest id among equals
+  int64_t top_k = 0;       // keep the k likeliest, and those equal to the last of them; 0 = all
+  double top_p = 1;        // keep the likeliest until their probabilities reach p
+  double min_p = 0;        // keep those at least min_p times as likely as the likeliest
+  double repetition_penalty = 1;  // > 0; of tokens in prompt or answer: l > 0 ? l / p : l * p
+  double frequency_penalty = 0;   // -2 to 2; l -= p * times in the answer
+  double presence_penalty = 0;    // -2 to 2; l -= p if in the answer
+  std::map<int32_t, float> logit_bias;  // token id -> added to its logit
+  // DRY ("don't repeat yourself"): a token that would prolong a repeated sequence of n tokens loses
+  // multiplier * base^(n - allowed_length).
+  double dry_multiplier = 0;  // 0 = off
+  double dry_base = 1.75;
+  int64_t dry_allowed_length = 2;
+  int64_t dry_penalty_last_n = -1;    // tokens looked back at; -1 = all, 0 = off
+  std::vector<int32_t> dry_breakers;  // a repeated sequence does not reach across these ids
+  // Absent: drawn by the engine. The same seed gives the same tokens, whatever else runs.
+  std::optional<uint64_t> seed;
+};
+// kInvalidArgument names the field, its range and what came. `vocab`: of the model's logits.
+Status check(const SamplingParams& params, int64_t vocab);
+
+// Whether the device can choose: temperature, top-k, top-p and min-p only.
+bool fits_device(const SamplingParams& params);
+
+}  // namespace continuo::engine
