@@ -31,8 +31,8 @@ Status run_step(engine::Stepper& stepper, const engine::StepKey& key, int64_t st
   for (size_t i = 0; i < input.tokens.size(); ++i)
     input.tokens[i] = int32_t((7919 * i + 13) % size_t(stepper.model().facts().vocab));
   for (size_t r = 0; r < rows; ++r) input.slot[r] = int32_t(r);
-  CONTINUO_TRY(const runtime::BufferPtr output, stepper.run(key, input));
-  CONTINUO_TRY(const HostTensor head, output->download());
+  CONTINUO_TRY(const engine::StepOutput output, stepper.run(key, input));
+  CONTINUO_TRY(const HostTensor head, output.head->download());
   return ok_status();
 }
 

@@ -1,6 +1,6 @@
 // Engine: serves many sequences at once over one model, every row at its own position. Its one step
-// thread goes admit -> plan -> run -> sample -> publish; everybody else talks to it through submit(),
-// cancel(), drain() and stats(), which any thread may call.
+// thread goes admit -> plan -> run -> sample -> publish; everybody else talks to it through
+// submit(), cancel(), drain() and stats(), which any thread may call.
 //
 // The next step is launched before the tokens of the last one are read: what a row samples is fed
 // on the device. Where a request needs its tokens chosen on the host (penalties, logit bias,
@@ -30,10 +30,10 @@ struct LoadedModel;
 class StepRunner;
 
 struct EngineOptions {
-  int64_t slots = 8;            // sequences at once
-  int64_t context = 0;          // positions a sequence may have; 0 = the model's, at most 4096
-  int64_t max_queue = 1024;     // requests waiting
-  int64_t prefill_budget = 0;   // columns of prefill between two decode steps; 0 = one chunk
+  int64_t slots = 8;              // sequences at once
+  int64_t context = 0;            // positions a sequence may have; 0 = the model's, at most 4096
+  int64_t max_queue = 1024;       // requests waiting
+  int64_t prefill_budget = 0;     // columns of prefill between two decode steps; 0 = one chunk
   std::vector<int64_t> columns;   // widths of prefill steps; empty = 16, 64, 256
   std::vector<int64_t> attended;  // context buckets; empty = from 256, doubling
   bool overlap = true;
@@ -43,8 +43,8 @@ struct EngineOptions {
   // After each step, on the step thread: for metrics.
   struct StepRecord {
     bool prefill = false;
-    int64_t tokens = 0;   // fed: prompt tokens of a prefill, rows of a decode step
-    double seconds = 0;   // since the step before was read, or since its own launch if later
+    int64_t tokens = 0;  // fed: prompt tokens of a prefill, rows of a decode step
+    double seconds = 0;  // since the step before was read, or since its own launch if later
   };
   std::function<void(const StepRecord&)> on_step;
 };
@@ -62,13 +62,13 @@ struct SlotStats {
 // A consistent picture taken between two steps.
 struct EngineStats {
   int64_t slots = 0, context = 0;
-  int64_t waiting = 0;  // requests in the queue
-  int64_t running = 0;  // sequences admitted and not ended
-  std::vector<SlotStats> slot;  // [slots]
-  int64_t kv_positions = 0, kv_capacity = 0;        // tokens in use, slots * context; 0 without KV
-  int64_t kv_bytes_per_token = 0;                   // 0: the model has no attention layer
-  int64_t recurrent_bytes_per_slot = 0;             // 0: the model has no recurrent layer
-  int64_t state_bytes = 0, weight_bytes = 0;        // on the device
+  int64_t waiting = 0;                        // requests in the queue
+  int64_t running = 0;                        // sequences admitted and not ended
+  std::vector<SlotStats> slot;                // [slots]
+  int64_t kv_positions = 0, kv_capacity = 0;  // tokens in use, slots * context; 0 without KV
+  int64_t kv_bytes_per_token = 0;             // 0: the model has no attention layer
+  int64_t recurrent_bytes_per_slot = 0;       // 0: the model has no recurrent layer
+  int64_t state_bytes = 0, weight_bytes = 0;  // on the device
   // Since the start:
   int64_t prompt_tokens = 0, generated_tokens = 0;
   int64_t discarded_tokens = 0;  // sampled for a sequence that had ended: the price of overlap

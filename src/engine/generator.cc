@@ -62,8 +62,8 @@ Result<int32_t> Generator::step(const StepKey& key, std::span<const int32_t> ids
                   {static_cast<int32_t>(start)},
                   {static_cast<int32_t>(ids.size())}};
   std::copy(ids.begin(), ids.end(), input.tokens.begin());
-  CONTINUO_TRY(const runtime::BufferPtr output, stepper_.run(key, input));
-  CONTINUO_TRY(const HostTensor head, output->download());
+  CONTINUO_TRY(const StepOutput output, stepper_.run(key, input));
+  CONTINUO_TRY(const HostTensor head, output.head->download());
   return key.head == models::Head::kArgmax ? head.as<int32_t>()[0]
                                            : sampler.sample(head.as<float>());
 }

@@ -84,8 +84,8 @@ class Prober {
     std::copy(ids.begin(), ids.end(), input.tokens.begin() + static_cast<int64_t>(own) * columns);
     input.start[own] = static_cast<int32_t>(start);
     input.length[own] = static_cast<int32_t>(ids.size());
-    CONTINUO_TRY(runtime::BufferPtr output, stepper_.run(key, input));
-    CONTINUO_TRY(HostTensor logits, output->download());
+    CONTINUO_TRY(const StepOutput output, stepper_.run(key, input));
+    CONTINUO_TRY(HostTensor logits, output.head->download());
     const size_t vocab = static_cast<size_t>(stepper_.model().facts().vocab);
     const auto values = logits.as<float>().subspan(own * vocab, vocab);
     return std::vector<float>(values.begin(), values.end());
@@ -147,9 +147,9 @@ Result<std::vector<std::vector<float>>> probe_layers(Stepper& stepper,
   for (size_t r = 0; r < rows; ++r) input.slot[r] = static_cast<int32_t>(r);
   std::copy(ids.begin(), ids.end(), input.tokens.begin());
   input.length[0] = static_cast<int32_t>(ids.size());
-  CONTINUO_TRY(runtime::BufferPtr output,
+  CONTINUO_TRY(const StepOutput output,
                stepper.run({int64_t(rows), columns, 0, models::Head::kLayers}, input));
-  CONTINUO_TRY(HostTensor hidden, output->download());
+  CONTINUO_TRY(HostTensor hidden, output.head->download());
   const size_t layers = static_cast<size_t>(hidden.shape()[0]),
                size = static_cast<size_t>(hidden.shape()[2]);
   std::vector<std::vector<float>> result;

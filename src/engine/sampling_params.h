@@ -20,9 +20,9 @@ struct SamplingParams {
   int64_t top_k = 0;       // keep the k likeliest, and those equal to the last of them; 0 = all
   double top_p = 1;        // keep the likeliest until their probabilities reach p
   double min_p = 0;        // keep those at least min_p times as likely as the likeliest
-  double repetition_penalty = 1;  // > 0; of tokens in prompt or answer: l > 0 ? l / p : l * p
-  double frequency_penalty = 0;   // -2 to 2; l -= p * times in the answer
-  double presence_penalty = 0;    // -2 to 2; l -= p if in the answer
+  double repetition_penalty = 1;        // > 0; of tokens in prompt or answer: l > 0 ? l / p : l * p
+  double frequency_penalty = 0;         // -2 to 2; l -= p * times in the answer
+  double presence_penalty = 0;          // -2 to 2; l -= p if in the answer
   std::map<int32_t, float> logit_bias;  // token id -> added to its logit
   // DRY ("don't repeat yourself"): a token that would prolong a repeated sequence of n tokens loses
   // multiplier * base^(n - allowed_length).

@@ -46,7 +46,7 @@ std::vector<float> feed(Stepper& stepper, int64_t slot, int64_t start,
   input.length[size_t(slot)] = int32_t(chunk.size());
   auto output = stepper.run({kSlots, kColumns, 0, models::Head::kLast}, input);
   EXPECT_TRUE(output.ok()) << output.error().message;
-  const HostTensor logits = *(*output)->download();
+  const HostTensor logits = *output->head->download();
   const size_t vocab = size_t(stepper.model().facts().vocab);
   const auto row = logits.as<float>().subspan(size_t(slot) * vocab, vocab);
   return {row.begin(), row.end()};

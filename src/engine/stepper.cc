@@ -1,5 +1,11 @@
 #include "engine/stepper.h"
 
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <future>
+#include <thread>
+
 namespace continuo::engine {
 
 using models::StepGraph;
@@ -24,6 +30,12 @@ Status Stepper::check(const StepKey& key, const StepInput& input) const {
                  "{} lengths",
                  key.rows, key.columns, rows * static_cast<size_t>(key.columns), rows,
                  input.tokens.size(), input.slot.size(), input.start.size(), input.length.size());
+  for (const auto& [name, size] :
+       {std::pair("feeds", input.feed.size()), std::pair("samplings", input.sampling.size())})
+    if (size != 0 && (size != rows || !models::chooses_tokens(key.head)))
+      return error(ErrorCode::kInvalidArgument,
+                   "step [{},{}]: wanted no {} or, with a head that chooses tokens, {}, got {}",
+                   key.rows, key.columns, name, rows, size);
   const int64_t attended = key.attended == 0 ? options_.context : key.attended;
   std::vector<bool> taken(static_cast<size_t>(options_.slots), false);
   for (size_t r = 0; r < rows; ++r) {
@@ -42,21 +54,27 @@ Status Stepper::check(const StepKey& key, const StepInput& input) const {
                    "length {}",
                    r, key.columns, attended, start, length);
   }
-  for (size_t i = 0; i < input.tokens.size(); ++i)
-    if (input.tokens[i] < 0 || input.tokens[i] >= model_.facts().vocab)
+  return check_tokens(key, input);
+}
+
+Status Stepper::check_tokens(const StepKey& key, const StepInput& input) const {
+  const size_t columns = static_cast<size_t>(key.columns);
+  for (size_t i = 0; i < input.tokens.size(); ++i) {
+    const bool fed = !input.feed.empty() && i % columns == 0 && input.feed[i / columns] != 0;
+    if (!fed && (input.tokens[i] < 0 || input.tokens[i] >= model_.facts().vocab))
       return error(ErrorCode::kInvalidArgument, "token {} of row {}: wanted an id below {}, got {}",
-                   i % static_cast<size_t>(key.columns), i / static_cast<size_t>(key.columns),
-                   model_.facts().vocab, input.tokens[i]);
+                   i % columns, i / columns, model_.facts().vocab, input.tokens[i]);
+  }
   return ok_status();
 }
 
-Result<Stepper::Compiled*> Stepper::compiled(const StepKey& key) {
-  if (auto place = programs_.find(key); place != programs_.end()) return &place->second;
+Result<StepGraph> Stepper::write(const StepKey& key) const {
   const models::StepShape shape{key.rows,     key.columns,    options_.slots, options_.context,
                                 key.attended, options_.limit, key.head};
-  CONTINUO_TRY(StepGraph step, models::write_step(model_, shape, target_));
-  CONTINUO_RETURN_IF_ERROR(weights_.load(step.weights, options_.show_progress));
-  CONTINUO_TRY(runtime::ProgramPtr program, cache_.get_or_compile(executor_, step.text));
+  return models::write_step(model_, shape, target_);
+}
+
+Status Stepper::adopt(const StepKey& key, const StepGraph& step, runtime::ProgramPtr program) {
   Compiled entry{std::move(program), {}, {}};
   for (const models::WeightSpec& spec : step.weights)
     entry.weights.push_back(weights_.find(spec.name));
@@ -64,51 +82,122 @@ Result<Stepper::Compiled*> Stepper::compiled(const StepKey& key) {
     CONTINUO_RETURN_IF_ERROR(state_.allocate(step.state));
   // Arguments lie in the order of their first use; weights and state alternate.
   size_t weight = 0, state = 0;
-  for (size_t i = 4; i < step.arguments.size(); ++i) {
+  for (size_t i = models::chooses_tokens(key.head) ? 2 : 1; i < step.arguments.size(); ++i) {
     const bool is_state =
         state < step.state.size() && step.arguments[i].name == "state." + step.state[state].name;
     entry.order.push_back(is_state ? Source{true, state++} : Source{false, weight++});
   }
-  return &programs_.emplace(key, std::move(entry)).first->second;
-}
-
-Status Stepper::prepare(const StepKey& key) {
-  CONTINUO_TRY([[maybe_unused]] Compiled * entry, compiled(key));
+  programs_.emplace(key, std::move(entry));
   return ok_status();
 }
 
-Status Stepper::reset() { return state_.allocate(state_.specs()); }
+// Graphs are written here, compiled by a few threads, and meanwhile weights are read.
+Status Stepper::prepare(std::span<const StepKey> keys,
+                        const std::function<void(int64_t)>& on_compiled) {
+  struct Job {
+    StepKey key;
+    StepGraph graph;
+    std::future<Result<runtime::ProgramPtr>> program;
+  };
+  std::vector<Job> jobs;
+  for (const StepKey& key : keys) {
+    if (programs_.contains(key)) continue;
+    CONTINUO_TRY(StepGraph graph, write(key));
+    jobs.push_back({key, std::move(graph), {}});
+  }
+  std::atomic<size_t> next{0};
+  std::vector<std::promise<Result<runtime::ProgramPtr>>> promises(jobs.size());
+  for (size_t i = 0; i < jobs.size(); ++i) jobs[i].program = promises[i].get_future();
+  const auto compile = [&] {
+    for (size_t i = next++; i < jobs.size(); i = next++)
+      promises[i].set_value(cache_.get_or_compile(executor_, jobs[i].graph.text));
+  };
+  std::vector<std::jthread> threads;
+  const size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  for (size_t i = 0; i < std::min(cores, jobs.size()); ++i) threads.emplace_back(compile);
+  const auto collect = [&]() -> Status {
+    for (const Job& job : jobs)
+      CONTINUO_RETURN_IF_ERROR(weights_.load(job.graph.weights, options_.show_progress));
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      CONTINUO_TRY(runtime::ProgramPtr program, jobs[i].program.get());
+      CONTINUO_RETURN_IF_ERROR(adopt(jobs[i].key, jobs[i].graph, std::move(program)));
+      if (on_compiled) on_compiled(static_cast<int64_t>(i) + 1);
+    }
+    return ok_status();
+  };
+  Status status = collect();
+  next = jobs.size();  // after an error the rest is not begun
+  return status;
+}
 
-Result<runtime::BufferPtr> Stepper::run(const StepKey& key, const StepInput& input) {
+Status Stepper::reset() {
+  last_.reset();
+  return state_.allocate(state_.specs());
+}
+
+// One line a row: its tokens, then the fields of RowField.
+Result<runtime::BufferPtr> Stepper::upload(const StepKey& key, const StepInput& input) {
+  const size_t rows = static_cast<size_t>(key.rows), columns = static_cast<size_t>(key.columns);
+  const size_t width = columns + ops::kRowFields;
+  packed_.assign(rows * width, 0);
+  for (size_t r = 0; r < rows; ++r) {
+    int32_t* line = packed_.data() + r * width;
+    std::copy_n(input.tokens.data() + r * columns, columns, line);
+    int32_t* fields = line + columns;
+    fields[ops::kSlotField] = input.slot[r];
+    fields[ops::kStartField] = input.start[r];
+    fields[ops::kLengthField] = input.length[r];
+    if (!input.feed.empty() && input.feed[r] != 0) {
+      fields[ops::kFeedField] = 1;
+      line[0] = 0;
+    }
+    if (input.sampling.empty()) continue;
+    const RowSampling& sampling = input.sampling[r];
+    fields[ops::kTemperatureField] = std::bit_cast<int32_t>(sampling.temperature);
+    fields[ops::kTopKField] = sampling.top_k;
+    fields[ops::kTopPField] = std::bit_cast<int32_t>(sampling.top_p);
+    fields[ops::kMinPField] = std::bit_cast<int32_t>(sampling.min_p);
+    for (size_t i = 0; i < 2; ++i)
+      fields[ops::kKeyField + int64_t(i)] = static_cast<int32_t>(sampling.key[i]);
+  }
+  return executor_.upload({DType::kI32,
+                           {key.rows, static_cast<int64_t>(width)},
+                           reinterpret_cast<const std::byte*>(packed_.data())},
+                          runtime::HostLifetime::kDuringCall);
+}
+
+Result<StepOutput> Stepper::run(const StepKey& key, const StepInput& input) {
   if (state_lost())
     return error(ErrorCode::kUnavailable, "an earlier step failed and took the state with it");
   CONTINUO_RETURN_IF_ERROR(check(key, input));
-  CONTINUO_TRY(Compiled * entry, compiled(key));
-  std::vector<runtime::BufferPtr> inputs;
-  const auto upload = [&](const std::vector<int32_t>& values, Shape shape) -> Status {
-    CONTINUO_TRY(runtime::BufferPtr buffer,
-                 executor_.upload({DType::kI32, std::move(shape),
-                                   reinterpret_cast<const std::byte*>(values.data())},
-                                  runtime::HostLifetime::kDuringCall));
-    inputs.push_back(std::move(buffer));
-    return ok_status();
-  };
-  CONTINUO_RETURN_IF_ERROR(upload(input.tokens, {key.rows, key.columns}));
-  for (const auto* values : {&input.slot, &input.start, &input.length})
-    CONTINUO_RETURN_IF_ERROR(upload(*values, {key.rows}));
-  std::vector<runtime::Buffer*> arguments;
-  for (const runtime::BufferPtr& each : inputs) arguments.push_back(each.get());
-  for (const Source& source : entry->order)
+  CONTINUO_RETURN_IF_ERROR(prepare(key));
+  const Compiled& entry = programs_.at(key);
+  const bool chooses = models::chooses_tokens(key.head);
+  CONTINUO_TRY(const runtime::BufferPtr packed, upload(key, input));
+  std::vector<runtime::Buffer*> arguments{packed.get()};
+  if (chooses) {
+    if (last_ == nullptr) {
+      CONTINUO_TRY(last_, executor_.zeros(DType::kI32, {options_.slots}));
+    }
+    arguments.push_back(last_.get());
+  }
+  for (const Source& source : entry.order)
     arguments.push_back(source.is_state ? state_.arrays()[source.index].get()
-                                        : entry->weights[source.index]);
-  auto outputs = entry->program->run(arguments);
+                                        : entry.weights[source.index]);
+  auto outputs = entry.program->run(arguments);
   if (!outputs.ok()) {
     state_.mark_lost();
     return std::move(outputs).error();
   }
+  StepOutput result{std::move((*outputs)[0]), nullptr};
+  if (chooses) {
+    result.logits = std::move((*outputs)[1]);
+    last_ = std::move((*outputs)[2]);
+  }
+  const size_t first = chooses ? 3 : 1;
   for (size_t i = 0; i < state_.arrays().size(); ++i)
-    state_.arrays()[i] = std::move((*outputs)[i + 1]);
-  return std::move((*outputs)[0]);
+    state_.arrays()[i] = std::move((*outputs)[i + first]);
+  return result;
 }
 
 }  // namespace continuo::engine

@@ -3,10 +3,12 @@
 // the device does not (docs/architecture.md).
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
-#include <string>
-#include <tuple>
+#include <span>
 #include <vector>
 
 #include "engine/compile_cache.h"
@@ -32,10 +34,26 @@ struct StepKey {
   auto operator<=>(const StepKey&) const = default;
 };
 
+// How a row's token is chosen by Head::kSample (ops/sample.h).
+struct RowSampling {
+  float temperature = 0, top_p = 1, min_p = 0;
+  int32_t top_k = 0;
+  std::array<uint32_t, 2> key{};
+};
+
 // One step's input. Rows whose length is 0 are idle.
 struct StepInput {
   std::vector<int32_t> tokens;               // [R,T]
   std::vector<int32_t> slot, start, length;  // [R]
+  // For heads that choose tokens, [R] or empty:
+  std::vector<uint8_t> feed;          // the row's first token is what its slot chose last
+  std::vector<RowSampling> sampling;  // empty: greedy
+};
+
+// Perhaps still being computed: downloads wait.
+struct StepOutput {
+  runtime::BufferPtr head;    // of a head that chooses tokens: those, [R] i32
+  runtime::BufferPtr logits;  // [R,V], with such a head; else null
 };
 
 // One thread. Executor, model, weights and cache outlive it.
@@ -44,12 +62,15 @@ class Stepper {
   Stepper(runtime::Executor& executor, const models::Model& model, const graph::Target& target,
           Weights& weights, CompileCache& cache, const StepperOptions& options);
 
-  // Writes and compiles a graph, loads the weights it wants that are not there yet.
-  Status prepare(const StepKey& key);
-  // Runs one step, advancing the state; returns the head's output, perhaps still being computed.
-  // kInvalidArgument: an index out of range, nothing ran. Another error: the step may have consumed
-  // the state; state_lost() is then true and reset() must follow.
-  Result<runtime::BufferPtr> run(const StepKey& key, const StepInput& input);
+  // Writes and compiles graphs, several at once, and loads the weights they want that are not there
+  // yet. `on_compiled` hears on this thread how many are done.
+  Status prepare(std::span<const StepKey> keys,
+                 const std::function<void(int64_t done)>& on_compiled = {});
+  Status prepare(const StepKey& key) { return prepare({&key, 1}); }
+  // Runs one step, advancing the state. kInvalidArgument: an index out of range, nothing ran.
+  // Another error: the step may have consumed the state; state_lost() is then true and reset() must
+  // follow.
+  Result<StepOutput> run(const StepKey& key, const StepInput& input);
   bool state_lost() const { return state_.lost(); }
   // All slots empty, state arrays zero.
   Status reset();
@@ -61,7 +82,8 @@ class Stepper {
   StatePool& state() { return state_; }
 
  private:
-  // Which buffer an argument after the four inputs is: state_[index], or the graph's weight.
+  // Which buffer an argument behind the input (and `last`) is: state_[index], or the graph's
+  // weight.
   struct Source {
     bool is_state = false;
     size_t index = 0;
@@ -72,7 +94,10 @@ class Stepper {
     std::vector<Source> order;
   };
   Status check(const StepKey& key, const StepInput& input) const;
-  Result<Compiled*> compiled(const StepKey& key);
+  Status check_tokens(const StepKey& key, const StepInput& input) const;
+  Result<models::StepGraph> write(const StepKey& key) const;
+  Status adopt(const StepKey& key, const models::StepGraph& step, runtime::ProgramPtr program);
+  Result<runtime::BufferPtr> upload(const StepKey& key, const StepInput& input);
 
   runtime::Executor& executor_;
   const models::Model& model_;
@@ -82,6 +107,8 @@ class Stepper {
   StepperOptions options_;
   std::map<StepKey, Compiled> programs_;
   StatePool state_;
+  runtime::BufferPtr last_;      // [B] i32, what each slot chose last
+  std::vector<int32_t> packed_;  // [R, T + kRowFields], of the step being launched
 };
 
 }  // namespace continuo::engine

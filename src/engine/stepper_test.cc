@@ -59,7 +59,7 @@ class StepperTest : public testing::TestWithParam<graph::KvWrite> {
     return target;
   }
   std::vector<float> run(const StepKey& key, const StepInput& input) {
-    return runtime::floats(must(must(stepper().run(key, input))->download()));
+    return runtime::floats(must(must(stepper().run(key, input)).head->download()));
   }
   // Logits of one row.
   std::vector<float> row(const std::vector<float>& logits, size_t index) const {
@@ -294,6 +294,15 @@ TEST_F(StepperChecks, AFailedStepTakesTheState) {
   EXPECT_TRUE(loaded_.stepper.run(key, input).ok());
 }
 
+TEST_F(StepperChecks, FeedsAndSamplingsAreOneARow) {
+  const StepKey argmax{1, 1, 0, Head::kArgmax};
+  EXPECT_EQ(refusal(argmax, {{1}, {0}, {0}, {1}, {1, 0}}),
+            "step [1,1]: wanted no feeds or, with a head that chooses tokens, 1, got 2");
+  EXPECT_EQ(refusal(argmax, {{1}, {0}, {0}, {1}, {}, std::vector<RowSampling>(3)}),
+            "step [1,1]: wanted no samplings or, with a head that chooses tokens, 1, got 3");
+  EXPECT_NE(refusal({1, 1, 0, Head::kLast}, {{1}, {0}, {0}, {1}, {1}}), "");
+}
+
 TEST_F(StepperChecks, AFailedUploadLeavesTheState) {
   const StepKey key{1, 1, 0, Head::kLast};
   ASSERT_TRUE(loaded_.stepper.prepare(key).ok());
@@ -303,6 +312,46 @@ TEST_F(StepperChecks, AFailedUploadLeavesTheState) {
   EXPECT_FALSE(loaded_.stepper.state_lost());
   executor_.upload_fails = false;
   EXPECT_TRUE(loaded_.stepper.run(key, {{1}, {0}, {0}, {1}}).ok());
+}
+
+// --- tokens that never visit the host ---
+
+// Greedy tokens of a prompt in `slot` of three, each step's tokens read (`fed` = 0) or fed on the
+// device; other slots hold other sequences.
+std::vector<int32_t> greedy(Stepper& stepper, int32_t slot, bool fed) {
+  const int64_t columns = 4;
+  for (int32_t other = 0; other < int32_t(kSlots); ++other) {
+    const int32_t shift = other == slot ? 0 : 3 + other;
+    const std::vector<int32_t> prompt{5 + shift, 9, 2, 11};
+    EXPECT_TRUE(stepper.run({1, columns, 0, Head::kArgmax}, {prompt, {other}, {0}, {3}}).ok());
+  }
+  StepInput one{std::vector<int32_t>(4, 7), {slot}, {0}, {3}};
+  std::copy_n(std::vector<int32_t>{5, 9, 2}.begin(), 3, one.tokens.begin());
+  std::vector<StepOutput> outputs;
+  outputs.push_back(must(stepper.run({1, columns, 0, Head::kArgmax}, one)));
+  std::vector<int32_t> tokens{must(outputs[0].head->download()).as<int32_t>()[0]};
+  for (int32_t step = 0; step < 6; ++step) {
+    StepInput input{{1, 2, 3}, {0, 1, 2}, {3, 3, 3}, {1, 0, 1}, {0, 0, 0}};
+    input.length = {int32_t(slot != 1), 1, int32_t(slot != 1)};  // idle rows, in two of the cases
+    input.start[size_t(slot)] = 3 + step;
+    input.length[size_t(slot)] = 1;
+    if (fed)
+      input.feed[size_t(slot)] = 1;
+    else
+      input.tokens[size_t(slot)] = tokens.back();
+    outputs.push_back(must(stepper.run({kSlots, 1, 0, Head::kArgmax}, input)));
+    if (!fed) tokens.push_back(must(outputs.back().head->download()).as<int32_t>()[size_t(slot)]);
+  }
+  for (size_t i = 1; fed && i < outputs.size(); ++i)
+    tokens.push_back(must(outputs[i].head->download()).as<int32_t>()[size_t(slot)]);
+  return tokens;
+}
+
+TEST(StepperFeeds, ATokenFedOnTheDeviceIsTheOneThatWasChosen) {
+  const auto executor = must(runtime::open_executor({.plugin = CONTINUO_CPU_PLUGIN}));
+  Loaded loaded(*executor);
+  for (int32_t slot = 0; slot < int32_t(kSlots); ++slot)
+    EXPECT_EQ(greedy(loaded.stepper, slot, true), greedy(loaded.stepper, slot, false)) << slot;
 }
 
 // --- probe: the requests it refuses ---

@@ -56,17 +56,8 @@ Value Model::head(Step& step, Value x) const {
 
 namespace {
 
-Value write_head(const Model& model, Step& step, Value x, const std::vector<Value>& trace) {
-  switch (step.shape().head) {
-    case Head::kAll:
-      return model.head(step, model.final_norm(step, x));
-    case Head::kLast:
-      return model.head(step, model.final_norm(step, step.last_column(x)));
-    case Head::kArgmax:
-      return argmax(model.head(step, model.final_norm(step, step.last_column(x))), -1);
-    case Head::kLayers:
-      break;
-  }
+// -> [L+1,R,H]
+Value layer_trace(const Model& model, Step& step, const std::vector<Value>& trace) {
   std::vector<Value> layers;
   for (size_t i = 0; i < trace.size(); ++i) {
     Value last = step.last_column(trace[i]);
@@ -74,6 +65,16 @@ Value write_head(const Model& model, Step& step, Value x, const std::vector<Valu
     layers.push_back(expand_dims(last, 0));
   }
   return concat(layers, 0);
+}
+
+void finish(const Model& model, Step& step, Value x, const std::vector<Value>& trace) {
+  const Head head = step.shape().head;
+  if (head == Head::kLayers) return step.finish(layer_trace(model, step, trace));
+  if (head != Head::kAll) x = step.last_column(x);
+  const Value logits = model.head(step, model.final_norm(step, x));
+  if (head == Head::kArgmax) return step.finish(argmax(logits, -1), logits);
+  check(head != Head::kSample, "head", "sampling is not written yet");
+  step.finish(logits);
 }
 
 }  // namespace
@@ -89,7 +90,7 @@ Result<StepGraph> write_step(const Model& model, const StepShape& shape, const T
       trace.push_back(x);
     }
     step.graph().comment("head");
-    step.finish(write_head(model, step, x, trace));
+    finish(model, step, x, trace);
     return StepGraph{step.shape(), step.graph().text(), step.graph().arguments(), step.weights(),
                      step.state()};
   } catch (const CheckFailure& failure) {

@@ -66,10 +66,10 @@ class Model {
 struct StepGraph {
   StepShape shape;
   std::string text;                        // StableHLO module
-  std::vector<graph::Argument> arguments;  // tokens, slot, start, length, then weights and state
+  std::vector<graph::Argument> arguments;  // input, last if any, then weights and state
   std::vector<WeightSpec> weights;         // argument names are WeightSpec::name
   std::vector<StateSpec> state;            // argument names are "state." + StateSpec::name;
-                                           // output i + 1 is state[i]'s next value
+                                           // the last outputs are their next values
 };
 // A config that makes no sense as a graph is an error, not a crash.
 Result<StepGraph> write_step(const Model& model, const StepShape& shape, const Target& target);

@@ -15,15 +15,46 @@ Step::Step(const StepShape& shape, const Target& target, HasTensor has, int64_t 
   check(vocab >= 1, "step", "wanted a vocabulary, got size {}", vocab);
   const int64_t R = shape_.rows, T = shape_.columns;
   Graph& g = *graph_;
-  tokens_ = g.argument("tokens", DType::kI32, {R, T});
-  slot_ = g.argument("slot", DType::kI32, {R});
-  start_ = g.argument("start", DType::kI32, {R});
-  length_ = g.argument("length", DType::kI32, {R});
+  input_ = g.argument("input", DType::kI32, {R, T + kRowFields});
+  slot_ = field(kSlotField);
+  start_ = field(kStartField);
+  length_ = field(kLengthField);
+  if (chooses_tokens(shape_.head)) last_ = g.argument("last", DType::kI32, {shape_.slots});
+  tokens_ = last_.valid() ? fed_tokens() : slice(input_, 1, 0, T);
   const Value column = iota(g, DType::kI32, {R, T}, 1);
   positions_ = column + expand_dims(start_, 1);
   valid_ = compare(column, Compare::kLt, expand_dims(length_, 1));
   active_ = compare(length_, Compare::kGt, 0);
   fresh_ = compare(start_, Compare::kEq, 0);
+}
+
+Value Step::field(RowField which) const {
+  const int64_t column = columns() + which;
+  return reshape(slice(input_, 1, column, column + 1), {rows()});
+}
+
+// The host's tokens, or for a row that asks for it what its slot chose last.
+Value Step::fed_tokens() {
+  const int64_t T = columns();
+  const Value first = in_place() ? last_ : take_rows(last_, slot_);
+  const Value given = slice(input_, 1, 0, 1);
+  const Value fed = select(expand_dims(compare(field(kFeedField), Compare::kNe, 0), 1),
+                           expand_dims(first, 1), given);
+  return T == 1 ? fed : concat({fed, slice(input_, 1, 1, T)}, 1);
+}
+
+// `last` after this step: active rows' slots have their new token.
+Value Step::next_last(Value tokens) {
+  if (in_place()) return select(active_, tokens, last_);
+  Value next = last_;
+  for (int64_t row = 0; row < rows(); ++row) {
+    const Value slot = scalar(slot_, row);
+    const Value old = dynamic_slice(last_, {slot}, {1});
+    const Value chosen =
+        select(slice(active_, 0, row, row + 1), slice(tokens, 0, row, row + 1), old);
+    next = dynamic_update_slice(next, chosen, {slot});
+  }
+  return next;
 }
 
 Value Step::last_column(Value x) {
@@ -78,7 +109,22 @@ Value Step::key_mask(int64_t window) {
 }
 
 void Step::finish(Value head) {
+  check(!last_.valid(), "finish", "a head that chooses tokens wanted tokens and logits");
   graph_->output(head);
+  output_state();
+}
+
+void Step::finish(Value tokens, Value logits) {
+  check(last_.valid(), "finish", "wanted a head that chooses tokens");
+  check(tokens.type() == Type{DType::kI32, Shape{rows()}}, "finish",
+        "wanted tokens:[R={}] i32, got {}", rows(), tokens.describe());
+  graph_->output(tokens);
+  graph_->output(logits);
+  graph_->output(next_last(tokens), 1);
+  output_state();
+}
+
+void Step::output_state() {
   for (const StateSpec& spec : state_specs_) {
     const StateArray& array = state_.at(spec.name);
     graph_->output(array.current, array.argument);

@@ -1,10 +1,14 @@
 // Step: the graph step[R,T] of one model while it is written.
 //
-//   (tokens[R,T], slot[R], start[R], length[R], weights..., state...) -> (head, state'...)
+//   (input[R,T+F], weights..., state...) -> (head, state'...)
+//   (input[R,T+F], last[B], weights..., state...) -> (tokens[R], logits[R,V], last'[B], state'...)
 //
 // Row r advances the sequence in slot[r] from position start[r] by length[r] tokens; columns past
-// length[r] are padding and leave no trace. Weights and state are declared by being used: the
-// caller reads afterwards what the graph wants.
+// length[r] are padding and leave no trace. What the host says of a row is one line of `input`, so
+// that a step costs one upload: T tokens, then the fields of RowField. Heads that choose tokens
+// (the second form) keep each slot's newest token in `last`, from where a row may take its first
+// one: the next step can be launched before the host has read this one's tokens. Weights and state
+// are declared by being used: the caller reads afterwards what the graph wants.
 //
 // Symbols, here and in every op: R rows, T columns, B slots, S positions a slot holds, C positions
 // attended (a context bucket, C <= S), H hidden size, Hq/Hk query and key heads, D head size,
@@ -33,8 +37,27 @@ using namespace graph;  // ops are written in the graph's vocabulary
 enum class Head {
   kLast,    // [R,V] logits of each row's last valid column
   kAll,     // [R,T,V]
-  kArgmax,  // [R] i32, greedy token of the last valid column
+  kArgmax,  // [R] i32, greedy token of the last valid column, and its logits [R,V]
+  kSample,  // the same, chosen as each row's sampling fields say (ops/sample.h)
   kLayers,  // [L+1,R,H]: the last valid column's embedding, after each layer; the last one normed
+};
+
+// Whether the head chooses tokens: its graph has `last`, and logits as a second output.
+constexpr bool chooses_tokens(Head head) { return head == Head::kArgmax || head == Head::kSample; }
+
+// Where a row's line of `input` has what, behind its T tokens. Floats and keys are there bit by
+// bit.
+enum RowField : int64_t {
+  kSlotField,
+  kStartField,
+  kLengthField,
+  kFeedField,  // 1: the first token is last[slot], not the one in the line
+  kTemperatureField,
+  kTopKField,
+  kTopPField,
+  kMinPField,
+  kKeyField,  // two words
+  kRowFields = kKeyField + 2,
 };
 
 struct StepShape {
@@ -95,6 +118,7 @@ class Step {
   Value valid() const { return valid_; }          // [R,T] i1: column < length
   Value active() const { return active_; }        // [R] i1: length > 0
   Value fresh() const { return fresh_; }          // [R] i1: start == 0
+  Value field(RowField which) const;              // [R] i32, of the input
   // x:[R,T,...] -> [R,...] at each row's last valid column (column 0 of an idle row).
   Value last_column(Value x);
 
@@ -124,6 +148,8 @@ class Step {
 
   // Writes the outputs: head first, then every state array, donated. Called once, at the end.
   void finish(Value head);
+  // The same for heads that choose tokens: tokens:[R] i32, logits:[R,V].
+  void finish(Value tokens, Value logits);
 
  private:
   struct StateArray {
@@ -132,6 +158,9 @@ class Step {
     Value before;   // recurrent: [R, ...] as read from the array
   };
   StateArray& declare_state(StateSpec spec);
+  Value fed_tokens();
+  Value next_last(Value tokens);
+  void output_state();
   Value write_columns(Value array, Value x, int64_t row);
   Value scatter_kv(Value array, Value x);
   Value row_slot(int64_t row);
@@ -141,7 +170,7 @@ class Step {
   Target target_;
   HasTensor has_;
   std::unique_ptr<Graph> graph_;
-  Value tokens_, slot_, start_, length_, positions_, valid_, active_, fresh_;
+  Value input_, last_, tokens_, slot_, start_, length_, positions_, valid_, active_, fresh_;
   std::vector<WeightSpec> weights_;
   std::map<std::string, Value> weight_values_;
   std::vector<StateSpec> state_specs_;

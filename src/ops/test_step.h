@@ -1,6 +1,7 @@
 // For tests: a Step whose inputs, weights and state are given by name, run on the CPU plugin.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -49,6 +50,7 @@ class TestStep {
   // -> head, then every state array in the order of step.state().
   std::vector<HostTensor> run(Value head) {
     step.finish(head);
+    give("input", packed());
     std::vector<const HostTensor*> arguments;
     for (const Argument& argument : step.graph().arguments()) {
       const auto place = values_.find(argument.name);
@@ -61,6 +63,20 @@ class TestStep {
   Step step;
 
  private:
+  // The line of each row: its tokens, slot, start and length.
+  HostTensor packed() const {
+    const size_t R = size_t(step.rows()), T = size_t(step.columns()), width = T + kRowFields;
+    std::vector<int32_t> input(R * width, 0);
+    const auto tokens = value("tokens").as<int32_t>();
+    for (size_t r = 0; r < R; ++r) {
+      std::copy_n(tokens.begin() + std::ptrdiff_t(r * T), T,
+                  input.begin() + std::ptrdiff_t(r * width));
+      input[r * width + T + kSlotField] = value("slot").as<int32_t>()[r];
+      input[r * width + T + kStartField] = value("start").as<int32_t>()[r];
+      input[r * width + T + kLengthField] = value("length").as<int32_t>()[r];
+    }
+    return runtime::i32(Shape{int64_t(R), int64_t(width)}, input);
+  }
   std::map<std::string, HostTensor> values_;
 };
 
