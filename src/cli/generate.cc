@@ -1,16 +1,18 @@
 // continuo generate: streams a completion or an answer.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <iostream>
 #include <iterator>
+#include <mutex>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "cli/command.h"
-#include "engine/generator.h"
+#include "engine/engine.h"
+#include "engine/scheduler.h"
 #include "engine/text_model.h"
-#include "text/stop_strings.h"
 
 namespace continuo::cli {
 namespace {
@@ -19,10 +21,8 @@ struct Options {
   ModelOptions model;
   std::optional<std::string> prompt, chat, automatic;
   std::string system;
-  std::vector<std::string> stops;
-  engine::GenerateRequest request;
-  std::optional<uint64_t> seed;
-  bool json = false, ignore_eos = false, quiet = false;
+  engine::Request request;
+  bool json = false, quiet = false;
 };
 
 std::atomic<bool> interrupted{false};
@@ -48,111 +48,131 @@ Result<std::vector<int32_t>> prompt_ids(const Options& options, const engine::Te
   return text.tokenizer.encode(given);
 }
 
-// Turns tokens into text on stdout, ends at a stop string.
+// Prints the answer as it comes and remembers it; called by the engine, waited for by the command.
 class Printer {
  public:
-  Printer(const engine::TextModel& text, const Options& options)
-      : decoder_(text.tokenizer.stream()), stops_(options.stops), stream_(!options.json) {}
+  explicit Printer(bool stream) : stream_(stream) {}
 
-  // False once a stop string has come.
-  bool push(int32_t token) {
-    auto piece = decoder_.push(token);
-    if (piece.ok()) show(stops_.push(*piece));
-    return !stops_.stopped();
+  void take(const engine::Event& event) {
+    const std::lock_guard lock(mutex_);
+    text_ += event.text;
+    if (stream_ && !event.text.empty()) {
+      std::fwrite(event.text.data(), 1, event.text.size(), stdout);
+      std::fflush(stdout);
+    }
+    if (event.token) ids_.push_back(*event.token);
+    if (!event.finish) return;
+    end_ = event;
+    ended_.notify_all();
   }
-  void finish() {
-    if (auto rest = decoder_.flush(); rest.ok() && !stops_.stopped()) show(stops_.push(*rest));
-    if (!stops_.stopped()) show(stops_.flush());
+  // Until the answer has ended; calls `interrupt` once if Ctrl-C is pressed before.
+  const engine::Event& wait(const std::function<void()>& interrupt) {
+    std::unique_lock lock(mutex_);
+    for (bool told = false; !end_;) {
+      ended_.wait_for(lock, std::chrono::milliseconds(50));
+      if (!told && interrupted.load()) interrupt(), told = true;
+    }
+    return *end_;
   }
-  bool stopped() const { return stops_.stopped(); }
   const std::string& text() const { return text_; }
+  const std::vector<int32_t>& ids() const { return ids_; }
 
  private:
-  void show(const std::string& piece) {
-    text_ += piece;
-    if (!stream_ || piece.empty()) return;
-    std::fwrite(piece.data(), 1, piece.size(), stdout);
-    std::fflush(stdout);
-  }
-  text::StreamDecoder decoder_;
-  text::StopStrings stops_;
+  const bool stream_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
   std::string text_;
-  bool stream_;
+  std::vector<int32_t> ids_;
+  std::optional<engine::Event> end_;
 };
 
 struct Figures {
-  double load = 0, compile = 0, first_token = 0;
+  double ready = 0, first_token = 0;  // seconds from the start
   engine::CompileCacheStats executables;
 };
 
 double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 
-void print_figures(const Figures& figures, const engine::GenerateResult& result, size_t prompt) {
+void print_figures(const Figures& figures, const engine::Event& end) {
+  const int64_t decoded = std::max<int64_t>(0, end.completion_tokens - 1);
   fmt::print(stderr,
-             "\nload {:.2f} s | compile {:.2f} s ({} compiled, {} loaded) | first token {:.2f} s | "
+             "\nready {:.2f} s ({} compiled, {} loaded) | first token {:.2f} s | "
              "prefill {} tokens {:.1f} tok/s | decode {} tokens {:.1f} tok/s\n",
-             figures.load, figures.compile, figures.executables.compiled,
-             figures.executables.loaded, figures.first_token, prompt,
-             rate(double(prompt), result.prefill_seconds), result.decode_steps,
-             rate(double(result.decode_steps), result.decode_seconds));
+             figures.ready, figures.executables.compiled, figures.executables.loaded,
+             figures.first_token, end.prompt_tokens,
+             rate(double(end.prompt_tokens), end.timings.prefill_s), decoded,
+             rate(double(decoded), end.timings.decode_s));
 }
 
-nlohmann::json to_json(const Figures& figures, const engine::GenerateResult& result,
-                       const Printer& printer, size_t prompt, const std::string& reason) {
+nlohmann::json to_json(const Figures& figures, const Printer& printer, const engine::Event& end,
+                       std::vector<int32_t> ids) {
+  const double decoded = double(std::max<int64_t>(0, end.completion_tokens - 1));
   return {{"text", printer.text()},
-          {"ids", result.ids},
-          {"finish_reason", reason},
-          {"usage", {{"prompt_tokens", prompt}, {"completion_tokens", result.ids.size()}}},
+          {"ids", ids},
+          {"finish_reason", engine::to_string(*end.finish)},
+          {"usage", {{"prompt_tokens", end.prompt_tokens}, {"completion_tokens", ids.size()}}},
           {"executables",
            {{"compiled", figures.executables.compiled}, {"loaded", figures.executables.loaded}}},
           {"timings",
-           {{"load_s", figures.load},
-            {"compile_s", figures.compile},
+           {{"ready_s", figures.ready},
+            {"compile_s", figures.executables.compile_seconds},
             {"first_token_s", figures.first_token},
-            {"prefill_tokens_per_s", rate(double(prompt), result.prefill_seconds)},
-            {"decode_tokens_per_s", rate(double(result.decode_steps), result.decode_seconds)}}}};
+            {"prefill_tokens_per_s", rate(double(end.prompt_tokens), end.timings.prefill_s)},
+            {"decode_tokens_per_s", rate(decoded, end.timings.decode_s)}}}};
+}
+
+// One slot, a context as long as this answer may get, and just the graphs it needs.
+engine::EngineOptions engine_options(const Options& options, int64_t model_positions) {
+  const engine::Request& request = options.request;
+  engine::EngineOptions result;
+  result.slots = 1;
+  result.context =
+      options.model.context > 0
+          ? options.model.context
+          : engine::context_for(int64_t(request.ids.size()), request.max_tokens, model_positions);
+  const auto widths = engine::default_scheduler_options(1, result.context).columns;
+  const auto width = std::lower_bound(widths.begin(), widths.end(), int64_t(request.ids.size()));
+  result.columns = {width == widths.end() ? widths.back() : *width};
+  result.attended = {result.context};
+  result.greedy_graphs = request.sampling.temperature == 0;
+  result.sampling_graphs = !result.greedy_graphs;
+  result.show_progress = !options.quiet;
+  return result;
 }
 
 Result<int> run(Options& options) {
   const auto start = Clock::now();
-  engine::GenerateRequest& request = options.request;
-  request.sampling.seed = options.seed ? *options.seed : std::random_device{}();
-  CONTINUO_RETURN_IF_ERROR(engine::check(request.sampling));
+  engine::Request& request = options.request;
+  CONTINUO_RETURN_IF_ERROR(engine::check(request.sampling, INT32_MAX));
   options.model.load.show_progress = !options.quiet;
   CONTINUO_TRY(auto loaded, engine::load_model(options.model.load));
   CONTINUO_TRY(const engine::TextModel text, engine::text_model(loaded->checkpoint));
   CONTINUO_TRY(request.ids, prompt_ids(options, text));
-  if (!options.ignore_eos) request.eos_ids = text.tokenizer.eos_ids();
-  const int64_t positions = loaded->model->facts().max_positions;
-  const int64_t context = options.model.context > 0
-                              ? options.model.context
-                              : engine::Generator::context_for(int64_t(request.ids.size()),
-                                                               request.max_tokens, positions);
-  engine::Stepper stepper(*loaded->executor, *loaded->model, loaded->target, *loaded->weights,
-                          *loaded->cache, {1, context, 0, !options.quiet});
-  engine::Generator generator(stepper);
-  CONTINUO_RETURN_IF_ERROR(generator.prepare(request));
+  CONTINUO_TRY(auto engine, engine::Engine::create(
+                                *loaded, &text.tokenizer,
+                                engine_options(options, loaded->model->facts().max_positions)));
   Figures figures;
   figures.executables = loaded->cache->stats();
-  figures.compile = figures.executables.compile_seconds + figures.executables.load_seconds;
-  figures.load = since(start) - figures.compile;
+  figures.ready = since(start);
 
   std::signal(SIGINT, on_interrupt);
-  Printer printer(text, options);
-  const double ready = since(start);
-  CONTINUO_TRY(const engine::GenerateResult result, generator.generate(request, [&](int32_t token) {
-    return printer.push(token) && !interrupted.load();
-  }));
-  printer.finish();
-  figures.first_token = ready + result.first_token_seconds;
+  Printer printer(!options.json);
+  request.on_event = [&](const engine::Event& event) { printer.take(event); };
+  CONTINUO_TRY(const uint64_t id, engine->submit(request));
+  const engine::Event& end = printer.wait([&] { engine->cancel(id); });
+  if (*end.finish == engine::FinishReason::kError)
+    return error(ErrorCode::kUnavailable, "{}", end.error);
+  figures.first_token = figures.ready + end.timings.queued_s + end.timings.prefill_s;
   figures.executables = loaded->cache->stats();
-  const std::string reason = printer.stopped() ? "stop" : engine::to_string(result.reason);
-  if (options.json)
-    fmt::print("{}\n", to_json(figures, result, printer, request.ids.size(), reason)
+  if (options.json) {
+    std::vector<int32_t> ids = printer.ids();  // without the end token
+    if (!request.ignore_eos && !ids.empty() && text.tokenizer.is_eos(ids.back())) ids.pop_back();
+    fmt::print("{}\n", to_json(figures, printer, end, ids)
                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  else
+  } else {
     fmt::print("\n");
-  if (!options.quiet) print_figures(figures, result, request.ids.size());
+  }
+  if (!options.quiet) print_figures(figures, end);
   return interrupted.load() ? kInterrupted : kSuccess;
 }
 
@@ -177,10 +197,16 @@ void add_generate(CLI::App& app, int& exit_code) {
   command->add_option("--top-k", sampling.top_k, "keep the k likeliest, 0 = all");
   command->add_option("--top-p", sampling.top_p, "keep the likeliest up to this probability");
   command->add_option("--min-p", sampling.min_p, "keep those this close to the likeliest");
-  command->add_option("--seed", options->seed, "of the random choices (default: random)");
-  command->add_option("--stop", options->stops, "text that ends the answer; may be repeated")
+  command->add_option("--repetition-penalty", sampling.repetition_penalty,
+                      "of tokens that prompt or answer have, 1 = none");
+  command->add_option("--frequency-penalty", sampling.frequency_penalty,
+                      "for each time the answer has a token");
+  command->add_option("--presence-penalty", sampling.presence_penalty, "if the answer has a token");
+  command->add_option("--seed", sampling.seed, "of the random choices (default: random)");
+  command
+      ->add_option("--stop", options->request.stops, "text that ends the answer; may be repeated")
       ->allow_extra_args(false);
-  command->add_flag("--ignore-eos", options->ignore_eos, "go on after an end token");
+  command->add_flag("--ignore-eos", options->request.ignore_eos, "go on after an end token");
   command->add_flag("--json", options->json, "one JSON object instead of a stream");
   command->add_flag("--quiet,-q", options->quiet, "no progress and no figures");
   command->callback([options, &exit_code] {

@@ -3,9 +3,9 @@
 // submit(), cancel(), drain() and stats(), which any thread may call.
 //
 // The next step is launched before the tokens of the last one are read: what a row samples is fed
-// on the device. Where a request needs its tokens chosen on the host (penalties, logit bias,
-// logprobs, the choices of one prompt) the loop waits for them before it goes on: serial for as
-// long as such a request runs. `overlap = false` is the serial loop; both give the same tokens.
+// on the device. Where a token has to be chosen on the host (penalties, logit bias, DRY, the first
+// tokens of several choices) the loop waits for it before it goes on: serial for as long as such a
+// request runs. `overlap = false` is the serial loop; both give the same tokens.
 //
 // Failures: a failed step has consumed the state, so everything that runs ends with
 // FinishReason::kError, the state is made anew and the queue continues.
@@ -29,6 +29,14 @@ namespace continuo::engine {
 struct LoadedModel;
 class StepRunner;
 
+// What the loop must know of a model, for an engine over a runner of one's own (tests).
+struct EngineParts {
+  std::unique_ptr<StepRunner> runner;
+  const text::Tokenizer* tokenizer = nullptr;
+  std::vector<int32_t> eos_ids;
+  int64_t vocab = 0;
+};
+
 struct EngineOptions {
   int64_t slots = 8;              // sequences at once
   int64_t context = 0;            // positions a sequence may have; 0 = the model's, at most 4096
@@ -37,7 +45,11 @@ struct EngineOptions {
   std::vector<int64_t> columns;   // widths of prefill steps; empty = 16, 64, 256
   std::vector<int64_t> attended;  // context buckets; empty = from 256, doubling
   bool overlap = true;
-  bool compile_ahead = true;  // all that serving needs, at the start; false: when first needed
+  // Which graphs there are: decode steps that are all greedy have their own; without graphs that
+  // sample, sampled tokens are chosen on the host. At least one of them.
+  bool greedy_graphs = true, sampling_graphs = true;
+  bool compile_ahead = true;   // all that serving needs, at the start; false: when first needed
+  bool show_progress = false;  // of loading, on stderr
   // Start-up, on the thread that creates the engine: "weights" or "compile", `done` of `total`.
   std::function<void(const std::string& stage, int64_t done, int64_t total)> on_progress;
   // After each step, on the step thread: for metrics.
@@ -48,6 +60,10 @@ struct EngineOptions {
   };
   std::function<void(const StepRecord&)> on_step;
 };
+
+// The positions a slot must hold for a prompt and an answer of these lengths: a power of two, so
+// that few graphs serve all lengths, but no more than the model has (0: no limit).
+int64_t context_for(int64_t prompt, int64_t max_tokens, int64_t model_positions);
 
 struct SlotStats {
   uint64_t request = 0;  // 0: the slot is free
@@ -84,6 +100,7 @@ class Engine {
   static Result<std::unique_ptr<Engine>> create(LoadedModel& model,
                                                 const text::Tokenizer* tokenizer,
                                                 const EngineOptions& options);
+  static Result<std::unique_ptr<Engine>> create(EngineParts parts, const EngineOptions& options);
   // Cancels what is left and joins the step thread.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -102,11 +119,10 @@ class Engine {
   // Tokens that end an answer unless a request ignores them.
   const std::vector<int32_t>& eos_ids() const;
 
-  struct Impl;  // engine.cc
+  class Impl;  // engine_impl.h
 
  private:
   explicit Engine(std::unique_ptr<Impl> impl);
-  friend class EngineTest;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -2,65 +2,53 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace continuo::engine {
 
-Status check(const SamplingParams& params) {
-  const auto refuse = [](const char* field, const char* wanted, double got) {
-    return error(ErrorCode::kInvalidArgument, "{}: wanted {}, got {}", field, wanted, got);
-  };
-  if (!(params.temperature >= 0) || !std::isfinite(params.temperature))
-    return refuse("temperature", "a number >= 0", params.temperature);
-  if (params.top_k < 0) return refuse("top_k", "an integer >= 0", double(params.top_k));
-  if (!(params.top_p > 0 && params.top_p <= 1)) return refuse("top_p", "0 < p <= 1", params.top_p);
-  if (!(params.min_p >= 0 && params.min_p <= 1))
-    return refuse("min_p", "0 <= p <= 1", params.min_p);
-  return ok_status();
+Sampler::Sampler(const SamplingParams& params, int64_t choice, std::span<const int32_t> prompt,
+                 int64_t vocab)
+    : params_(params), choice_(choice), penalties_(params_, prompt, vocab) {}
+
+int32_t Sampler::sample(std::span<const float> logits, int64_t index) {
+  const SampleRow row = sample_row(params_, choice_, index);
+  if (!penalties_.any()) return choose(logits, row);
+  changed_.assign(logits.begin(), logits.end());
+  penalties_.apply(changed_);
+  return choose(changed_, row);
 }
 
-std::vector<Sampler::Candidate> Sampler::candidates(std::span<const float> logits) const {
-  std::vector<Candidate> all;
-  all.reserve(logits.size());
-  const float top = *std::max_element(logits.begin(), logits.end());
-  for (size_t i = 0; i < logits.size(); ++i)
-    all.push_back({static_cast<int32_t>(i),
-                   std::exp((double(logits[i]) - double(top)) / params_.temperature)});
-  const auto likelier = [](const Candidate& a, const Candidate& b) {
-    return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+void Sampler::accept(int32_t token) {
+  ++index_;
+  penalties_.accept(token);
+}
+
+TokenLogprobs logprobs(std::span<const float> logits, int32_t token, int64_t top) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  const auto logit = [&](size_t i) { return std::isnan(logits[i]) ? kNone : logits[i]; };
+  float largest = kNone;
+  for (size_t i = 0; i < logits.size(); ++i) largest = std::max(largest, logit(i));
+  // Where the largest is infinite, those equal to it share everything.
+  const auto below = [&](size_t i) {
+    return logit(i) == largest ? 0.0 : double(logit(i)) - double(largest);
   };
-  if (params_.top_k > 0 && static_cast<size_t>(params_.top_k) < all.size()) {
-    std::nth_element(all.begin(), all.begin() + params_.top_k, all.end(), likelier);
-    all.resize(static_cast<size_t>(params_.top_k));
-  }
-  std::sort(all.begin(), all.end(), likelier);
   double sum = 0;
-  for (const Candidate& each : all) sum += each.probability;
-  size_t kept = all.size();
-  if (params_.top_p < 1) {
-    double reached = 0;
-    for (kept = 0; kept < all.size() && reached < params_.top_p * sum; ++kept)
-      reached += all[kept].probability;
-  }
-  // Likelihoods are relative to the likeliest, which has 1.
-  while (kept > 1 && all[kept - 1].probability < params_.min_p) --kept;
-  all.resize(std::max<size_t>(kept, 1));
-  sum = 0;
-  for (const Candidate& each : all) sum += each.probability;
-  for (Candidate& each : all) each.probability /= sum;
-  return all;
-}
+  for (size_t i = 0; i < logits.size(); ++i) sum += std::exp(below(i));
+  const auto logprob = [&](size_t i) { return static_cast<float>(below(i) - std::log(sum)); };
 
-int32_t Sampler::sample(std::span<const float> logits) {
-  if (params_.temperature == 0)
-    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  const std::vector<Candidate> choices = candidates(logits);
-  // 53 bits of the generator: the library's distributions differ between implementations.
-  double left = static_cast<double>(random_() >> 11) * 0x1p-53;
-  for (const Candidate& each : choices) {
-    left -= each.probability;
-    if (left < 0) return each.id;
-  }
-  return choices.back().id;
+  TokenLogprobs result;
+  result.logprob =
+      token >= 0 && size_t(token) < logits.size() ? logprob(static_cast<size_t>(token)) : kNone;
+  std::vector<int32_t> ids(logits.size());
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
+  const auto count = std::clamp<int64_t>(top, 0, static_cast<int64_t>(ids.size()));
+  std::partial_sort(ids.begin(), ids.begin() + count, ids.end(), [&](int32_t a, int32_t b) {
+    const float x = logit(size_t(a)), y = logit(size_t(b));
+    return x != y ? x > y : a < b;
+  });
+  for (int64_t i = 0; i < count; ++i)
+    result.top.emplace_back(ids[size_t(i)], logprob(static_cast<size_t>(ids[size_t(i)])));
+  return result;
 }
 
 }  // namespace continuo::engine

@@ -1,41 +1,43 @@
-// Sampler: one token from one row of logits, on the host.
+// Sampler: chooses one answer's tokens on the host, with all of SamplingParams.
 #pragma once
 
 #include <cstdint>
-#include <random>
 #include <span>
 #include <vector>
 
-#include "base/result.h"
+#include "engine/choose.h"
+#include "engine/penalties.h"
+#include "engine/request.h"
 
 namespace continuo::engine {
 
-// Applied in this order, as Hugging Face's generate and vLLM do: temperature, top-k, top-p, min-p.
-struct SamplingParams {
-  double temperature = 0;  // 0 = greedy: the largest logit, the lowest id among equals
-  int64_t top_k = 0;       // keep the k likeliest; 0 = all
-  double top_p = 1;        // keep the likeliest until their probabilities reach p
-  double min_p = 0;        // keep those at least min_p times as likely as the likeliest
-  uint64_t seed = 0;
-};
-// kInvalidArgument names the field, its range and what came.
-Status check(const SamplingParams& params);
-
-// One sequence's; one thread. The same seed gives the same tokens on every machine.
+// One answer's; one thread. With params that fits_device() it makes the device's choices exactly.
 class Sampler {
  public:
-  explicit Sampler(const SamplingParams& params) : params_(params), random_(params.seed) {}
-  int32_t sample(std::span<const float> logits);
-  // The tokens that may be chosen and their probabilities, likeliest first.
-  struct Candidate {
-    int32_t id;
-    double probability;
-  };
-  std::vector<Candidate> candidates(std::span<const float> logits) const;
+  // `params` passed check(params, vocab) and have a seed unless greedy. `choice`: of the answer in
+  // its request. `prompt`: for the penalties. logits below: [vocab].
+  Sampler(const SamplingParams& params, int64_t choice, std::span<const int32_t> prompt,
+          int64_t vocab);
+
+  // The token at `index` of the answer; without one, at the number of tokens accepted. Records
+  // nothing: calling it again gives the same token.
+  int32_t sample(std::span<const float> logits) { return sample(logits, index_); }
+  int32_t sample(std::span<const float> logits, int64_t index);
+  // The token that stands next in the answer, whoever chose it.
+  void accept(int32_t token);
+  int64_t index() const { return index_; }  // tokens accepted
+  const SamplingParams& params() const { return params_; }
 
  private:
   SamplingParams params_;
-  std::mt19937_64 random_;
+  int64_t choice_;
+  int64_t index_ = 0;
+  Penalties penalties_;
+  std::vector<float> changed_;  // the logits after bias and penalties
 };
+
+// Of `token` and the `top` likeliest (the lower id first among equals), under softmax(logits).
+// NaN counts as -inf; a `token` outside the logits has -inf.
+TokenLogprobs logprobs(std::span<const float> logits, int32_t token, int64_t top);
 
 }  // namespace continuo::engine

@@ -48,6 +48,8 @@ SchedulerOptions default_scheduler_options(int64_t slots, int64_t context) {
 Status check(const SchedulerOptions& options) {
   if (options.slots < 1) return refuse("slots", "at least", 1, options.slots);
   if (options.context < 2) return refuse("context", "at least", 2, options.context);
+  if (!options.argmax && !options.sample)
+    return error(ErrorCode::kInvalidArgument, "argmax, sample: wanted at least one, got none");
   if (options.max_queue < 1) return refuse("max_queue", "at least", 1, options.max_queue);
   CONTINUO_RETURN_IF_ERROR(
       check_buckets("columns", options.columns, std::min(options.prefill_budget, options.context)));
@@ -83,20 +85,25 @@ Scheduler::Scheduler(SchedulerOptions options)
 
 // --- from the outside ---
 
+Status Scheduler::check(const SchedulerRequest& request, const SchedulerOptions& options) {
+  if (request.prompt < 1)
+    return error(ErrorCode::kInvalidArgument,
+                 "the prompt is empty: wanted at least 1 token, got {}", request.prompt);
+  if (request.prompt >= options.context)
+    return error(ErrorCode::kInvalidArgument,
+                 "the prompt is too long: a context of {} wanted at most {} tokens, got {}",
+                 options.context, options.context - 1, request.prompt);
+  if (request.max_tokens < 1) return refuse("max_tokens", "at least", 1, request.max_tokens);
+  if (request.choices < 1 || request.choices > options.slots)
+    return refuse("n", "between 1 and the number of slots,", options.slots, request.choices);
+  return ok_status();
+}
+
 Status Scheduler::submit(const SchedulerRequest& request) {
   if (request.id <= last_id_)
     return error(ErrorCode::kInvalidArgument, "id: wanted one above {}, got {}", last_id_,
                  request.id);
-  if (request.prompt < 1)
-    return error(ErrorCode::kInvalidArgument,
-                 "the prompt is empty: wanted at least 1 token, got {}", request.prompt);
-  if (request.prompt >= options_.context)
-    return error(ErrorCode::kInvalidArgument,
-                 "the prompt is too long: a context of {} wanted at most {} tokens, got {}",
-                 options_.context, options_.context - 1, request.prompt);
-  if (request.max_tokens < 1) return refuse("max_tokens", "at least", 1, request.max_tokens);
-  if (request.choices < 1 || request.choices > options_.slots)
-    return refuse("n", "between 1 and the number of slots,", options_.slots, request.choices);
+  CONTINUO_RETURN_IF_ERROR(check(request, options_));
   if (int64_t(queue_.size()) >= options_.max_queue)
     return error(ErrorCode::kResourceExhausted, "the queue is full: {} requests wait",
                  queue_.size());
@@ -147,7 +154,9 @@ Status Scheduler::commit(int64_t step, std::span<const SequenceId> stopped) {
   return ok_status();
 }
 
-void Scheduler::fail_all() {
+void Scheduler::fail_all(bool waiting) {
+  for (; waiting && !queue_.empty(); queue_.pop_front())
+    end_waiting(queue_.front(), EndReason::kFailed);
   while (!running_.empty()) end(running_.front().id, EndReason::kFailed);
   in_flight_.clear();
   unforked_.clear();
@@ -304,22 +313,22 @@ void Scheduler::finish_key(StepPlan& plan) const {
   int64_t reach = plan.key.columns;
   for (const StepRow& row : plan.rows) reach = std::max<int64_t>(reach, row.start + row.length);
   plan.key.attended = bucket(options_.attended, reach);
-  const bool logits = std::any_of(
+  const bool greedy = std::all_of(
       plan.samples.begin(), plan.samples.end(),
-      [&](const StepSample& each) { return find(each.sequence)->head != models::Head::kArgmax; });
-  plan.key.head = options_.argmax && !logits ? models::Head::kArgmax : models::Head::kLast;
+      [&](const StepSample& each) { return find(each.sequence)->head == models::Head::kArgmax; });
+  const bool prefill = std::any_of(plan.rows.begin(), plan.rows.end(),
+                                   [](const StepRow& row) { return row.prompt; });
+  plan.key.head = options_.argmax && greedy && !prefill ? models::Head::kArgmax : prefill_head();
 }
 
 std::vector<StepKey> Scheduler::keys() const {
-  std::vector<models::Head> heads{models::Head::kLast};
-  if (options_.argmax) heads.push_back(models::Head::kArgmax);
   std::set<StepKey> keys;
-  for (const models::Head head : heads)
-    for (const int64_t attended : options_.attended) {
-      keys.insert({options_.slots, 1, attended, head});
-      for (const int64_t columns : options_.columns)
-        if (columns <= attended) keys.insert({1, columns, attended, head});
-    }
+  for (const int64_t attended : options_.attended) {
+    if (options_.sample) keys.insert({options_.slots, 1, attended, models::Head::kSample});
+    if (options_.argmax) keys.insert({options_.slots, 1, attended, models::Head::kArgmax});
+    for (const int64_t columns : options_.columns)
+      if (columns <= attended) keys.insert({1, columns, attended, prefill_head()});
+  }
   return {keys.begin(), keys.end()};
 }
 
@@ -337,6 +346,13 @@ SchedulerStats Scheduler::stats() const {
     stats.kv_positions += each.fed;
   }
   return stats;
+}
+
+std::vector<RunningSequence> Scheduler::running() const {
+  std::vector<RunningSequence> all;
+  for (const Sequence& each : running_)
+    all.push_back({each.id, each.slot, each.prompt, each.fed, each.sampled});
+  return all;
 }
 
 Status Scheduler::check_integrity() const {

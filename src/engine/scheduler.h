@@ -34,11 +34,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/request.h"
 #include "engine/stepper.h"
 
 namespace continuo::engine {
-
-using TimePoint = std::chrono::steady_clock::time_point;
 
 struct SchedulerOptions {
   int64_t slots = 1;              // B
@@ -47,7 +46,9 @@ struct SchedulerOptions {
   int64_t prefill_budget = 256;   // columns of prefill, padding included, between two decode steps
   std::vector<int64_t> columns;   // widths of prefill steps: ascending, at most the budget
   std::vector<int64_t> attended;  // context buckets: ascending, the last one is the context
-  bool argmax = true;             // steps whose samples all want it use Head::kArgmax
+  // The heads there are. Decode steps whose samples all want it use kArgmax, prefill only where
+  // there is no kSample: one graph less for each width.
+  bool argmax = true, sample = true;
 };
 // Widths 16, 64, 256 and context buckets from 256, doubling; cut to the context.
 SchedulerOptions default_scheduler_options(int64_t slots, int64_t context);
@@ -60,7 +61,7 @@ struct SchedulerRequest {
   int64_t max_tokens = 0;  // of each answer, at least one
   int64_t choices = 1;     // answers to the prompt: it is prefilled once, then forked
   TimePoint deadline = TimePoint::max();      // ends it, waiting or running
-  models::Head head = models::Head::kArgmax;  // or kLast: wants logits
+  models::Head head = models::Head::kArgmax;  // or kSample
 };
 
 // One answer of a request.
@@ -116,6 +117,14 @@ struct EndedSequence {
   int64_t tokens = 0;  // sampled and committed, an EOS included
 };
 
+struct RunningSequence {
+  SequenceId sequence;
+  int32_t slot = 0;     // negative: its last token is being computed, the slot is given back
+  int64_t prompt = 0;   // tokens
+  int64_t fed = 0;      // tokens in the slot, planned steps included
+  int64_t sampled = 0;  // tokens of the answer, planned steps included
+};
+
 struct SchedulerStats {
   int64_t waiting = 0;  // requests in the queue
   int64_t running = 0;  // sequences admitted and not ended
@@ -131,7 +140,9 @@ class Scheduler {
   // The options have passed check().
   explicit Scheduler(SchedulerOptions options);
 
-  // kResourceExhausted: the queue is full. kInvalidArgument: it could never run.
+  // kInvalidArgument: the request could never run. Any thread.
+  static Status check(const SchedulerRequest& request, const SchedulerOptions& options);
+  // kResourceExhausted: the queue is full; kInvalidArgument as check().
   Status submit(const SchedulerRequest& request);
   // Ends what of the request is still alive; false if nothing is.
   bool cancel(uint64_t request);
@@ -142,9 +153,11 @@ class Scheduler {
   // sequences. kInvalidArgument, and nothing happens: not that step, or it sampled no such token.
   Status commit(int64_t step, std::span<const SequenceId> stopped = {});
   // A step or fork failed and took the state with it: everything running ends with kFailed, steps
-  // not committed are forgotten, all slots are free. What waits keeps its place.
-  void fail_all();
+  // not committed are forgotten, all slots are free. What waits keeps its place, or fails as well.
+  void fail_all(bool waiting = false);
 
+  // The sequences that run, in the order of admission.
+  std::vector<RunningSequence> running() const;
   // Whether a sample of this sequence still counts.
   bool alive(SequenceId sequence) const { return find(sequence) != nullptr; }
   // Ends since the last call, each sequence once; a request that never ran ends all its choices.
@@ -152,6 +165,7 @@ class Scheduler {
   // Nothing waits, runs or is to be committed.
   bool idle() const { return queue_.empty() && running_.empty() && in_flight_.empty(); }
   SchedulerStats stats() const;
+  const SchedulerOptions& options() const { return options_; }
   // Every key that plan() may give, to be compiled ahead.
   std::vector<StepKey> keys() const;
   // kInternal: names the invariant that does not hold. For tests, after every step.
@@ -186,6 +200,9 @@ class Scheduler {
   void plan_prefill(Sequence& first, StepPlan& plan);
   void plan_decode(StepPlan& plan);
   void finish_key(StepPlan& plan) const;
+  models::Head prefill_head() const {
+    return options_.sample ? models::Head::kSample : models::Head::kArgmax;
+  }
 
   SchedulerOptions options_;
   std::deque<SchedulerRequest> queue_;

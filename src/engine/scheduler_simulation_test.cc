@@ -137,7 +137,7 @@ void World::arrive() {
     request.max_tokens = int64_t(below(below(8) == 0 ? 80 : 12));
     if (below(8) == 0) request.choices = int64_t(1 + below(uint64_t(options_.slots + 1)));
     if (below(8) == 0) request.deadline = time() + std::chrono::milliseconds(below(90));
-    if (below(4) == 0) request.head = models::Head::kLast;
+    if (below(4) == 0) request.head = models::Head::kSample;
     const bool possible = request.prompt >= 1 && request.prompt < options_.context &&
                           request.max_tokens >= 1 && request.choices <= options_.slots;
     const bool room = int64_t(waiting_.size()) < options_.max_queue;
@@ -264,7 +264,7 @@ void World::check_plan(const StepPlan& plan) {
     require(streams_.at({sample.sequence.request, 0}).prefilled == stream.request.prompt,
             "a token is sampled inside the prompt");
     require(sample.sequence.request == plan.rows.at(sample.row).sequence.request, "another's row");
-    require(plan.key.head == models::Head::kLast || stream.request.head == models::Head::kArgmax,
+    require(plan.key.head == models::Head::kSample || stream.request.head == models::Head::kArgmax,
             "request {} wants logits", sample.sequence.request);
     const auto [place, first] = owner_.try_emplace(sample.slot, sample.sequence);
     const Stream& before = streams_.at(place->second);

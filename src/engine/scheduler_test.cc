@@ -17,7 +17,7 @@ using testing::IsEmpty;
 TEST_F(SchedulerTest, PrefillsThenDecodesInItsSlot) {
   submit({.id = 1, .prompt = 3, .max_tokens = 3});
   const StepPlan prefill = step();
-  EXPECT_EQ(prefill.key, (StepKey{1, 4, 10, Head::kArgmax}));
+  EXPECT_EQ(prefill.key, (StepKey{1, 4, 10, Head::kSample}));
   EXPECT_THAT(prefill.rows, ElementsAre(StepRow{{1, 0}, 0, 0, 3, true}));
   EXPECT_THAT(sampled(prefill), ElementsAre(SequenceId{1, 0}));
   const StepPlan decode = step();
@@ -43,7 +43,7 @@ TEST_F(SchedulerTest, ALongPromptComesInChunksAndSamplesAtItsEnd) {
   EXPECT_THAT(sampled(second), IsEmpty());
   EXPECT_EQ(sampled(third).size(), 1u);
   EXPECT_EQ(first.key.attended, 10);
-  EXPECT_EQ(third.key, (StepKey{1, 4, 20, Head::kArgmax}));
+  EXPECT_EQ(third.key, (StepKey{1, 4, 20, Head::kSample}));
 }
 
 TEST_F(SchedulerTest, ChunksNeverStallAStreamByMoreThanTheBudget) {
@@ -74,18 +74,19 @@ TEST_F(SchedulerTest, WithoutStreamsPromptsDoNotWaitForABudget) {
 
 TEST_F(SchedulerTest, AStepTakesTheHeadThatServesAllItsSamples) {
   submit({.id = 1, .prompt = 2, .max_tokens = 4});
-  submit({.id = 2, .prompt = 9, .max_tokens = 2, .head = Head::kLast});
-  EXPECT_EQ(step().key.head, Head::kArgmax);
+  submit({.id = 2, .prompt = 9, .max_tokens = 2, .head = Head::kSample});
+  EXPECT_EQ(step().key.head, Head::kSample);  // prefill: one graph for all
   EXPECT_EQ(step().key.head, Head::kArgmax);  // decode of 1
-  EXPECT_EQ(step().key.head, Head::kArgmax);  // a chunk of 2 that samples nothing
+  EXPECT_EQ(step().key.head, Head::kSample);  // a chunk of 2
   EXPECT_EQ(step().key.head, Head::kArgmax);  // decode of 1
-  EXPECT_EQ(step().key.head, Head::kLast);
-  EXPECT_EQ(step().key.head, Head::kLast);  // decode of both
+  EXPECT_EQ(step().key.head, Head::kSample);  // the last chunk of 2
+  EXPECT_EQ(step().key.head, Head::kSample);  // decode of both
   SchedulerOptions options = small();
   options.argmax = false;
   make(options);
   submit({.id = 1, .prompt = 2, .max_tokens = 2});
-  EXPECT_EQ(step().key.head, Head::kLast);
+  step();
+  EXPECT_EQ(step().key.head, Head::kSample);
 }
 
 TEST_F(SchedulerTest, KeysAreAllThatPlansMayUse) {
@@ -95,7 +96,7 @@ TEST_F(SchedulerTest, KeysAreAllThatPlansMayUse) {
   options.argmax = false;
   make(options);
   const auto key = [](int64_t rows, int64_t columns, int64_t attended) {
-    return StepKey{rows, columns, attended, Head::kLast};
+    return StepKey{rows, columns, attended, Head::kSample};
   };
   // 16 columns do not fit 10 positions.
   EXPECT_THAT(scheduler_.keys(), testing::UnorderedElementsAre(

@@ -57,8 +57,10 @@ Status StatePool::allocate(std::vector<StateSpec> specs) {
 }
 
 int64_t StatePool::bucket(int64_t positions) const {
+  const bool grows = std::any_of(specs_.begin(), specs_.end(),
+                                 [](const StateSpec& spec) { return spec.kind == StateKind::kKv; });
   int64_t size = 64;
-  while (size < positions) size *= 2;
+  while (grows && size < positions) size *= 2;
   return std::min(size, context_);
 }
 
@@ -190,6 +192,15 @@ Status StatePool::fork(int64_t from, int64_t to, int64_t positions) {
   CONTINUO_TRY(const runtime::BufferPtr a, scalar(executor_, DType::kI32, &source));
   CONTINUO_TRY(const runtime::BufferPtr b, scalar(executor_, DType::kI32, &target));
   return run(Operation::kCopy, bucket(positions), {a.get(), b.get()});
+}
+
+Status StatePool::prepare_forks() {
+  if (specs_.empty()) return ok_status();
+  for (int64_t size = 0; size != bucket(context_);) {
+    size = bucket(size + 1);
+    CONTINUO_TRY([[maybe_unused]] auto* compiled, program(Operation::kCopy, size));
+  }
+  return ok_status();
 }
 
 Status StatePool::clear(int64_t slot, float value) {

@@ -46,11 +46,14 @@ class StatePool {
   Status restore(int64_t slot, const Snapshot& snapshot);
   // Slot `to` becomes a copy of `from`, whose sequence has `positions` tokens.
   Status fork(int64_t from, int64_t to, int64_t positions);
+  // Compiles what fork() may run.
+  Status prepare_forks();
   // Fills the slot with `value`: 0, or a poison in tests. A new sequence needs no clear(): its keys
   // are masked and its recurrent state is taken as zero.
   Status clear(int64_t slot, float value = 0);
 
-  // The bucket that covers `positions`: a power of two from 64, at most the context.
+  // The bucket that covers `positions`: a power of two from 64, at most the context. Without KV
+  // there is one.
   int64_t bucket(int64_t positions) const;
   int64_t bytes_per_slot() const;
 

@@ -152,7 +152,7 @@ Result<runtime::BufferPtr> Stepper::upload(const StepKey& key, const StepInput& 
       line[0] = 0;
     }
     if (input.sampling.empty()) continue;
-    const RowSampling& sampling = input.sampling[r];
+    const SampleRow& sampling = input.sampling[r];
     fields[ops::kTemperatureField] = std::bit_cast<int32_t>(sampling.temperature);
     fields[ops::kTopKField] = sampling.top_k;
     fields[ops::kTopPField] = std::bit_cast<int32_t>(sampling.top_p);

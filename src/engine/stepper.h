@@ -3,7 +3,6 @@
 // the device does not (docs/architecture.md).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -11,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/choose.h"
 #include "engine/compile_cache.h"
 #include "engine/state_pool.h"
 #include "engine/weights.h"
@@ -34,20 +34,13 @@ struct StepKey {
   auto operator<=>(const StepKey&) const = default;
 };
 
-// How a row's token is chosen by Head::kSample (ops/sample.h).
-struct RowSampling {
-  float temperature = 0, top_p = 1, min_p = 0;
-  int32_t top_k = 0;
-  std::array<uint32_t, 2> key{};
-};
-
 // One step's input. Rows whose length is 0 are idle.
 struct StepInput {
   std::vector<int32_t> tokens;               // [R,T]
   std::vector<int32_t> slot, start, length;  // [R]
   // For heads that choose tokens, [R] or empty:
-  std::vector<uint8_t> feed;          // the row's first token is what its slot chose last
-  std::vector<RowSampling> sampling;  // empty: greedy
+  std::vector<uint8_t> feed;        // the row's first token is what its slot chose last
+  std::vector<SampleRow> sampling;  // empty: greedy
 };
 
 // Perhaps still being computed: downloads wait.

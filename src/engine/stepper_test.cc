@@ -298,7 +298,7 @@ TEST_F(StepperChecks, FeedsAndSamplingsAreOneARow) {
   const StepKey argmax{1, 1, 0, Head::kArgmax};
   EXPECT_EQ(refusal(argmax, {{1}, {0}, {0}, {1}, {1, 0}}),
             "step [1,1]: wanted no feeds or, with a head that chooses tokens, 1, got 2");
-  EXPECT_EQ(refusal(argmax, {{1}, {0}, {0}, {1}, {}, std::vector<RowSampling>(3)}),
+  EXPECT_EQ(refusal(argmax, {{1}, {0}, {0}, {1}, {}, std::vector<SampleRow>(3)}),
             "step [1,1]: wanted no samplings or, with a head that chooses tokens, 1, got 3");
   EXPECT_NE(refusal({1, 1, 0, Head::kLast}, {{1}, {0}, {0}, {1}, {1}}), "");
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ops/sample.h"
+
 namespace continuo::models {
 namespace {
 
@@ -67,13 +69,20 @@ Value layer_trace(const Model& model, Step& step, const std::vector<Value>& trac
   return concat(layers, 0);
 }
 
+SampleInputs sampling_of(Step& step) {
+  const auto number = [&](RowField field) { return bitcast(step.field(field), DType::kF32); };
+  const auto word = [&](int64_t i) { return expand_dims(step.field(RowField(kKeyField + i)), 1); };
+  return {number(kTemperatureField), step.field(kTopKField), number(kTopPField), number(kMinPField),
+          concat({word(0), word(1)}, 1)};
+}
+
 void finish(const Model& model, Step& step, Value x, const std::vector<Value>& trace) {
   const Head head = step.shape().head;
   if (head == Head::kLayers) return step.finish(layer_trace(model, step, trace));
   if (head != Head::kAll) x = step.last_column(x);
   const Value logits = model.head(step, model.final_norm(step, x));
   if (head == Head::kArgmax) return step.finish(argmax(logits, -1), logits);
-  check(head != Head::kSample, "head", "sampling is not written yet");
+  if (head == Head::kSample) return step.finish(sample(logits, sampling_of(step), true), logits);
   step.finish(logits);
 }
 

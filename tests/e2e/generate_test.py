@@ -71,7 +71,7 @@ class Generate(TestCase):
         self.assert_fails(generate("--model", MODEL, "--prompt", "a", "--temperature", "-1"),
                           "temperature: wanted a number >= 0")
         self.assert_fails(generate("--model", MODEL, "--prompt", "word " * 50, "--context", "16"),
-                          "a context of 16 wants at most 15")
+                          "a context of 16 wanted at most 15")
 
 
 if __name__ == "__main__":

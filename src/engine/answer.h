@@ -1,0 +1,68 @@
+// Answer: the host's side of one choice of a request while it runs: which token comes next, where
+// it ends, what text has become certain.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "engine/sampler.h"
+#include "engine/stepper.h"
+#include "text/stop_strings.h"
+#include "text/stream_decoder.h"
+
+namespace continuo::text {
+class Tokenizer;
+}
+
+namespace continuo::engine {
+
+// What answers share. All of it outlives them.
+struct AnswerModel {
+  const text::Tokenizer* tokenizer = nullptr;  // may be null
+  const std::vector<int32_t>* ends = nullptr;  // the model's end tokens
+  int64_t vocab = 0;
+  bool device_samples = true;  // there are graphs that sample
+};
+
+// Owned by the engine's step thread.
+class Answer {
+ public:
+  // `request` outlives it, and its seed is set.
+  Answer(const Request& request, int64_t choice, const AnswerModel& model);
+
+  // Whether token `index` must be chosen from logits on the host; else the device has chosen it.
+  bool chosen_on_host(int64_t index) const;
+  // How the device chooses token `index`.
+  SampleRow sample_row(int64_t index) const;
+  int32_t choose(std::span<const float> logits) { return sampler_.sample(logits); }
+
+  // Takes the next token, fills in the event's token, index, text and logprobs (`logits`: empty
+  // unless the request wants them). True if it ends the answer: event.stop then tells by what.
+  bool push(int32_t token, std::span<const float> logits, TimePoint now, Event& event);
+  // The answer has ended: adds the text still held back and the figures.
+  void finish(Event& event);
+
+  int32_t last_token() const { return last_token_; }
+  int64_t tokens() const { return tokens_; }
+
+ private:
+  std::string text_of(int32_t token);
+
+  const Request& request_;
+  int64_t choice_;
+  bool on_device_;  // the device can choose
+  std::set<int32_t> ends_;
+  Sampler sampler_;
+  std::optional<text::StreamDecoder> decoder_;
+  text::StopStrings stops_;
+  int32_t last_token_ = 0;
+  int64_t tokens_ = 0;
+  TimePoint first_, last_;  // tokens
+};
+
+}  // namespace continuo::engine

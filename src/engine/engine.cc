@@ -1,0 +1,207 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "engine/engine_impl.h"
+#include "engine/loaded_model.h"
+#include "text/tokenizer.h"
+
+namespace continuo::engine {
+namespace {
+
+constexpr int64_t kDefaultContext = 4096;
+
+Result<SchedulerOptions> scheduling_of(const EngineOptions& options) {
+  SchedulerOptions result = default_scheduler_options(options.slots, options.context);
+  // The mailbox keeps the limit; the scheduler's own queue also holds what free slots will take.
+  result.max_queue = options.max_queue + options.slots;
+  result.argmax = options.greedy_graphs;
+  result.sample = options.sampling_graphs;
+  if (!options.columns.empty()) result.columns = options.columns;
+  if (!options.attended.empty()) result.attended = options.attended;
+  result.prefill_budget =
+      options.prefill_budget > 0 ? options.prefill_budget : result.columns.back();
+  CONTINUO_RETURN_IF_ERROR(check(result));
+  return result;
+}
+
+// Ends of a model without a tokenizer: what its configs say.
+std::vector<int32_t> configured_ends(const checkpoint::Checkpoint& checkpoint) {
+  std::vector<int32_t> ends;
+  const auto add = [&](const nlohmann::json& id) {
+    if (id.is_number_integer()) ends.push_back(id.get<int32_t>());
+  };
+  for (const nlohmann::json* config : {&checkpoint.generation_config, &checkpoint.config}) {
+    if (!config->is_object() || !config->contains("eos_token_id")) continue;
+    const nlohmann::json& id = config->at("eos_token_id");
+    if (id.is_array()) std::for_each(id.begin(), id.end(), add);
+    add(id);
+  }
+  return ends;
+}
+
+// What the state costs, from the pool that was just allocated.
+void describe_state(Stepper& stepper, const EngineOptions& options, EngineStats& shape) {
+  for (const ops::StateSpec& spec : stepper.state().specs()) {
+    const int64_t bytes = spec.shape.elements() * static_cast<int64_t>(byte_size(spec.dtype));
+    if (spec.kind == ops::StateKind::kKv)
+      shape.kv_bytes_per_token += bytes / spec.positions;
+    else
+      shape.recurrent_bytes_per_slot += bytes;
+  }
+  shape.kv_capacity = shape.kv_bytes_per_token > 0 ? options.slots * options.context : 0;
+  shape.state_bytes = stepper.state().bytes_per_slot() * options.slots;
+}
+
+}  // namespace
+
+const char* to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kDeadline:
+      return "deadline";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "unknown";
+}
+
+int64_t context_for(int64_t prompt, int64_t max_tokens, int64_t model_positions) {
+  int64_t context = 256;
+  while (context < prompt + max_tokens) context *= 2;
+  return model_positions > 0 ? std::min(context, model_positions) : context;
+}
+
+// --- Impl: life and what any thread may call ---
+
+Engine::Impl::Impl(EngineParts parts, EngineOptions given, SchedulerOptions scheduling)
+    : mailbox(given.max_queue),
+      options(std::move(given)),
+      eos_ids(std::move(parts.eos_ids)),
+      tokenizer_(parts.tokenizer),
+      vocab_(parts.vocab),
+      runner_(std::move(parts.runner)),
+      scheduler_(std::move(scheduling)) {}
+
+Engine::Impl::~Impl() {
+  mailbox.close();
+  if (thread_.joinable()) thread_.join();
+}
+
+Status Engine::Impl::prepare() {
+  std::vector<StepKey> keys = scheduler_.keys();
+  if (!options.compile_ahead) keys.resize(1);  // the first graph declares the state
+  return runner_->prepare(keys, options.on_progress);
+}
+
+void Engine::Impl::start() {
+  shape.slots = options.slots;
+  shape.context = options.context;
+  report();
+  thread_ = std::thread([this] { loop(); });
+}
+
+Status Engine::Impl::check(const Request& request) const {
+  CONTINUO_RETURN_IF_ERROR(Scheduler::check({.prompt = static_cast<int64_t>(request.ids.size()),
+                                             .max_tokens = request.max_tokens,
+                                             .choices = request.choices},
+                                            scheduler_.options()));
+  for (const int32_t id : request.ids)
+    if (id < 0 || id >= vocab_)
+      return error(ErrorCode::kInvalidArgument, "prompt: wanted token ids below {}, got {}", vocab_,
+                   id);
+  CONTINUO_RETURN_IF_ERROR(engine::check(request.sampling, vocab_));
+  if (!request.stops.empty() && tokenizer_ == nullptr)
+    return error(ErrorCode::kInvalidArgument,
+                 "stop: the model has no tokenizer; wanted stop token ids, got text");
+  return ok_status();
+}
+
+EngineStats Engine::Impl::stats() const {
+  EngineStats result;
+  {
+    const std::lock_guard lock(stats_mutex_);
+    result = stats_;
+  }
+  result.waiting = mailbox.waiting();
+  if (cache == nullptr) return result;
+  const CompileCacheStats built = cache->stats();
+  result.compiled = built.compiled;
+  result.loaded = built.loaded;
+  result.compile_seconds = built.compile_seconds;
+  return result;
+}
+
+// --- Engine ---
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::create(EngineParts parts, const EngineOptions& options) {
+  CONTINUO_TRY(SchedulerOptions scheduling, scheduling_of(options));
+  auto impl = std::make_unique<Impl>(std::move(parts), options, std::move(scheduling));
+  CONTINUO_RETURN_IF_ERROR(impl->prepare());
+  impl->start();
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(LoadedModel& model, const text::Tokenizer* tokenizer,
+                                               const EngineOptions& given) {
+  EngineOptions options = given;
+  const models::Facts& facts = model.model->facts();
+  if (options.context == 0)
+    options.context =
+        facts.max_positions > 0 ? std::min(facts.max_positions, kDefaultContext) : kDefaultContext;
+  CONTINUO_TRY(SchedulerOptions scheduling, scheduling_of(options));
+  options.columns = scheduling.columns;
+  options.attended = scheduling.attended;
+  options.prefill_budget = scheduling.prefill_budget;
+  auto stepper = std::make_unique<Stepper>(
+      *model.executor, *model.model, model.target, *model.weights, *model.cache,
+      StepperOptions{options.slots, options.context, 0, options.show_progress});
+  EngineParts parts{std::make_unique<DeviceRunner>(*stepper), tokenizer, {}, facts.vocab};
+  if (tokenizer != nullptr)
+    parts.eos_ids.assign(tokenizer->eos_ids().begin(), tokenizer->eos_ids().end());
+  else
+    parts.eos_ids = configured_ends(model.checkpoint);
+  auto impl = std::make_unique<Impl>(std::move(parts), options, std::move(scheduling));
+  impl->stepper = std::move(stepper);
+  impl->cache = model.cache.get();
+  CONTINUO_RETURN_IF_ERROR(impl->prepare());
+  describe_state(*impl->stepper, options, impl->shape);
+  impl->shape.weight_bytes = model.weights->bytes();
+  impl->start();
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Result<uint64_t> Engine::submit(Request request) {
+  CONTINUO_RETURN_IF_ERROR(impl_->check(request));
+  if (!request.sampling.seed) {
+    std::random_device random;
+    request.sampling.seed = (uint64_t{random()} << 32) | random();
+  }
+  return impl_->mailbox.submit(std::move(request));
+}
+
+void Engine::cancel(uint64_t request) { impl_->mailbox.cancel(request); }
+
+bool Engine::drain(TimePoint limit) {
+  impl_->mailbox.refuse_more();
+  if (impl_->mailbox.wait_idle(limit)) return true;
+  impl_->mailbox.close();
+  impl_->mailbox.wait_idle(TimePoint::max());
+  return false;
+}
+
+EngineStats Engine::stats() const { return impl_->stats(); }
+const EngineOptions& Engine::options() const { return impl_->options; }
+const std::vector<int32_t>& Engine::eos_ids() const { return impl_->eos_ids; }
+
+}  // namespace continuo::engine

@@ -1,0 +1,92 @@
+// The engine's inside: the step thread's loop, and what the engine's other threads share with it.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/answer.h"
+#include "engine/engine.h"
+#include "engine/mailbox.h"
+#include "engine/scheduler.h"
+#include "engine/step_runner.h"
+
+namespace continuo::engine {
+
+// The functions of the loop run on the step thread; all else says which threads may call it.
+class Engine::Impl {
+ public:
+  Impl(EngineParts parts, EngineOptions options, SchedulerOptions scheduling);
+  ~Impl();
+  // What the runner needs for every step; on the creating thread, before start().
+  Status prepare();
+  void start();
+
+  // Any thread.
+  Status check(const Request& request) const;
+  EngineStats stats() const;
+  Mailbox mailbox;
+  const EngineOptions options;
+  const std::vector<int32_t> eos_ids;
+
+  // Who owns the device side, and the figures of it that do not change; set before start().
+  std::unique_ptr<Stepper> stepper;
+  const CompileCache* cache = nullptr;
+  EngineStats shape;
+
+ private:
+  struct Active {
+    Request request;
+    TimePoint submitted;
+    std::optional<TimePoint> started, first_token;
+    std::vector<Answer> answers;
+    int64_t ended = 0;
+  };
+  struct InFlight {
+    StepPlan plan;
+    TimePoint launched;
+  };
+
+  // --- the loop (engine_loop.cc) ---
+  void loop();
+  bool receive();
+  void admit(Mail::Submission submission);
+  bool launch(const StepPlan& plan, TimePoint now);
+  StepInput input_of(const StepPlan& plan) const;
+  bool waits_for_host() const;
+  bool collect();
+  void fail(const Error& failure);
+  // --- what others hear (engine_publish.cc) ---
+  void take_tokens(const StepPlan& plan, const StepResult& result);
+  void publish(std::vector<Event> events);
+  void finish(Event& event, const EndedSequence& ended);
+  void send(const Event& event);
+  void record(const InFlight& step, TimePoint now);
+  void report();
+
+  const Answer& answer(SequenceId id) const {
+    return active_.at(id.request).answers[static_cast<size_t>(id.choice)];
+  }
+
+  const text::Tokenizer* const tokenizer_;
+  const int64_t vocab_;
+  std::unique_ptr<StepRunner> runner_;
+  Scheduler scheduler_;
+  std::map<uint64_t, Active> active_;  // waiting and running requests, by id
+  std::deque<InFlight> in_flight_;     // launched, not collected
+  std::string failure_;                // of the step that failed last
+  bool broken_ = false;                // the state could not be made anew
+  TimePoint last_collected_{};
+  int64_t steps_ = 0, prefill_steps_ = 0, failed_steps_ = 0;
+
+  mutable std::mutex stats_mutex_;
+  EngineStats stats_;  // guarded by stats_mutex_
+  std::thread thread_;
+};
+
+}  // namespace continuo::engine

@@ -1,0 +1,144 @@
+// What the step thread tells others: events of requests, figures of steps.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "engine/engine_impl.h"
+
+namespace continuo::engine {
+namespace {
+
+double seconds(TimePoint from, TimePoint to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+FinishReason reason_of(EndReason reason) {
+  switch (reason) {
+    case EndReason::kStop:
+      return FinishReason::kStop;
+    case EndReason::kMaxTokens:
+    case EndReason::kContextFull:
+      return FinishReason::kLength;
+    case EndReason::kCancelled:
+      return FinishReason::kCancelled;
+    case EndReason::kDeadline:
+      return FinishReason::kDeadline;
+    case EndReason::kFailed:
+      break;
+  }
+  return FinishReason::kError;
+}
+
+}  // namespace
+
+// Chooses where the host has to, and tells the scheduler whose answers have ended.
+void Engine::Impl::take_tokens(const StepPlan& plan, const StepResult& result) {
+  const TimePoint now = std::chrono::steady_clock::now();
+  std::vector<Event> events;
+  std::vector<SequenceId> stopped;
+  for (const StepSample& sample : plan.samples) {
+    if (!scheduler_.alive(sample.sequence)) continue;
+    Active& active = active_.at(sample.sequence.request);
+    Answer& own = active.answers[static_cast<size_t>(sample.sequence.choice)];
+    std::span<const float> logits = result.logits;
+    if (!logits.empty()) logits = logits.subspan(sample.row * size_t(vocab_), size_t(vocab_));
+    const int32_t token =
+        own.chosen_on_host(sample.index) ? own.choose(logits) : result.tokens[sample.row];
+    Event event{.request = sample.sequence.request, .choice = sample.sequence.choice};
+    if (!active.first_token) active.first_token = now;
+    if (own.push(token, logits, now, event)) stopped.push_back(sample.sequence);
+    events.push_back(std::move(event));
+  }
+  if (const Status done = scheduler_.commit(plan.number, stopped); !done.ok())
+    spdlog::error("{}", done.error().message);
+  publish(std::move(events));
+}
+
+// Sends events; those of sequences that ended meanwhile carry the end, or one of their own does.
+void Engine::Impl::publish(std::vector<Event> events) {
+  for (const EndedSequence& ended : scheduler_.take_ended()) {
+    auto event = std::find_if(events.begin(), events.end(), [&](const Event& each) {
+      return each.request == ended.sequence.request && each.choice == ended.sequence.choice;
+    });
+    if (event == events.end())
+      event = events.insert(
+          events.end(), Event{.request = ended.sequence.request, .choice = ended.sequence.choice});
+    finish(*event, ended);
+  }
+  for (const Event& event : events) {
+    send(event);
+    Active& active = active_.at(event.request);
+    if (event.finish && ++active.ended == active.request.choices) active_.erase(event.request);
+  }
+}
+
+void Engine::Impl::finish(Event& event, const EndedSequence& ended) {
+  Active& active = active_.at(event.request);
+  event.finish = reason_of(ended.reason);
+  if (event.finish == FinishReason::kError) event.error = failure_;
+  active.answers[static_cast<size_t>(event.choice)].finish(event);
+  if (event.finish == FinishReason::kLength && !event.stop.empty())
+    event.finish = FinishReason::kStop;
+  const TimePoint started = active.started.value_or(std::chrono::steady_clock::now());
+  event.timings.queued_s = seconds(active.submitted, started);
+  if (active.first_token) event.timings.prefill_s = seconds(started, *active.first_token);
+}
+
+void Engine::Impl::send(const Event& event) {
+  const auto& listener = active_.at(event.request).request.on_event;
+  if (!listener) return;
+  try {
+    listener(event);
+  } catch (const std::exception& failure) {
+    spdlog::error("request {}: its listener threw: {}", event.request, failure.what());
+  }
+}
+
+void Engine::Impl::record(const InFlight& step, TimePoint now) {
+  ++steps_;
+  EngineOptions::StepRecord record;
+  for (const StepRow& row : step.plan.rows) {
+    record.tokens += row.length;
+    record.prefill = record.prefill || (row.length > 0 && row.prompt);
+  }
+  prefill_steps_ += record.prefill;
+  record.seconds = seconds(std::max(step.launched, last_collected_), now);
+  last_collected_ = now;
+  if (options.on_step) options.on_step(record);
+}
+
+void Engine::Impl::report() {
+  const SchedulerStats now = scheduler_.stats();
+  EngineStats stats = shape;
+  stats.slot.resize(static_cast<size_t>(options.slots));
+  const TimePoint time = std::chrono::steady_clock::now();
+  for (const RunningSequence& each : scheduler_.running()) {
+    if (each.slot < 0) continue;
+    const Active& active = active_.at(each.sequence.request);
+    SlotStats& slot = stats.slot[static_cast<size_t>(each.slot)];
+    slot.request = each.sequence.request;
+    slot.choice = each.sequence.choice;
+    slot.prefilling = each.sampled == 0;
+    slot.prompt_tokens = each.prompt;
+    slot.position = each.fed;
+    slot.generated = answer(each.sequence).tokens();
+    if (active.started) slot.seconds = seconds(*active.started, time);
+  }
+  stats.running = now.running;
+  stats.kv_positions = stats.kv_bytes_per_token > 0 ? now.kv_positions : 0;
+  stats.prompt_tokens = now.prefill_tokens;
+  stats.generated_tokens = now.generated_tokens;
+  stats.discarded_tokens = now.discarded_tokens;
+  stats.steps = steps_;
+  stats.prefill_steps = prefill_steps_;
+  stats.failed_steps = failed_steps_;
+  {
+    const std::lock_guard lock(stats_mutex_);
+    stats_ = std::move(stats);
+  }
+  mailbox.report(now.waiting, options.slots - now.slots_in_use,
+                 static_cast<int64_t>(active_.size()));
+}
+
+}  // namespace continuo::engine

@@ -1,0 +1,353 @@
+// The engine's loop over a fake device: order, ends, failures, and its edges from many threads.
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <random>
+#include <thread>
+
+#include "engine/engine_fake_runner_test.h"
+
+namespace continuo::engine {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kSlots = 3, kContext = 48;
+using Clock = std::chrono::steady_clock;
+
+// Collects a request's events from any number of choices and waits for their ends.
+class Listener {
+ public:
+  std::function<void(const Event&)> callback() {
+    return [this](const Event& event) {
+      const std::lock_guard lock(mutex_);
+      if (event.token) {
+        if (event.index != int64_t(tokens_[event.choice].size())) ++out_of_order;
+        tokens_[event.choice].push_back(*event.token);
+      }
+      if (event.finish) ends_[event.choice].push_back(event);
+      came_.notify_all();
+    };
+  }
+  // Waits for the ends of `choices`.
+  void wait(size_t choices = 1) {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(
+        came_.wait_for(lock, std::chrono::seconds(60), [&] { return ends_.size() == choices; }));
+  }
+  void wait_tokens(size_t count) {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(came_.wait_for(lock, std::chrono::seconds(60),
+                               [&] { return tokens_[0].size() >= count || !ends_.empty(); }));
+  }
+  std::vector<int32_t> tokens(int64_t choice = 0) {
+    const std::lock_guard lock(mutex_);
+    return tokens_[choice];
+  }
+  Event end(int64_t choice = 0) {
+    const std::lock_guard lock(mutex_);
+    EXPECT_EQ(ends_[choice].size(), 1u);
+    return ends_[choice].empty() ? Event{} : ends_[choice].back();
+  }
+  std::atomic<int> out_of_order{0};
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable came_;
+  std::map<int64_t, std::vector<int32_t>> tokens_;
+  std::map<int64_t, std::vector<Event>> ends_;
+};
+
+class EngineTest : public testing::TestWithParam<bool> {
+ protected:
+  void make(EngineOptions options = {}) {
+    options.slots = kSlots;
+    options.context = kContext;
+    options.columns = {4, 8};
+    options.attended = {16, kContext};
+    options.overlap = GetParam();
+    auto runner = std::make_unique<FakeRunner>(kSlots);
+    runner_ = runner.get();
+    auto made =
+        Engine::create(EngineParts{std::move(runner), nullptr, {kFakeEos}, kFakeVocab}, options);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    engine_ = std::move(made).value();
+  }
+  void SetUp() override { make(); }
+
+  static Request request(std::vector<int32_t> ids, int64_t max_tokens, Listener& listener) {
+    Request request;
+    request.ids = std::move(ids);
+    request.max_tokens = max_tokens;
+    request.on_event = listener.callback();
+    return request;
+  }
+  uint64_t submit(Request request) {
+    const auto id = engine_->submit(std::move(request));
+    EXPECT_TRUE(id.ok()) << id.error().message;
+    return id.ok() ? *id : 0;
+  }
+  std::string refused(Request request, ErrorCode code) {
+    const auto id = engine_->submit(std::move(request));
+    if (id.ok()) return "accepted";
+    EXPECT_EQ(id.error().code, code);
+    return id.error().message;
+  }
+  // A prompt whose answer has at least `tokens` tokens.
+  static std::vector<int32_t> long_prompt(int64_t tokens) {
+    for (int32_t first = 0; first < kFakeVocab; ++first)
+      if (int64_t(fake_answer({first, 5}, tokens, kContext).size()) == tokens) return {first, 5};
+    return {};
+  }
+
+  FakeRunner* runner_ = nullptr;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_P(EngineTest, ARequestGivesItsTokensAndOneEnd) {
+  Listener listener;
+  submit(request({1, 2, 3}, 9, listener));
+  listener.wait();
+  const auto wanted = fake_answer({1, 2, 3}, 9, kContext);
+  EXPECT_EQ(listener.tokens(), wanted);
+  EXPECT_EQ(listener.end().prompt_tokens, 3);
+  EXPECT_EQ(listener.end().completion_tokens, int64_t(wanted.size()));
+  EXPECT_EQ(listener.end().finish,
+            wanted.back() == kFakeEos ? FinishReason::kStop : FinishReason::kLength);
+}
+
+TEST_P(EngineTest, TheNextStepIsLaunchedBeforeTheLastOnesTokensAreRead) {
+  Listener listener;
+  submit(request(long_prompt(12), 12, listener));
+  listener.wait();
+  const auto events = runner_->events();
+  const auto at = [&](const std::string& event) {
+    return std::find(events.begin(), events.end(), event) - events.begin();
+  };
+  for (int step = 0; step + 1 < 12; ++step) {
+    const auto launch = at("launch " + std::to_string(step + 1));
+    const auto collect = at("collect " + std::to_string(step));
+    EXPECT_EQ(launch < collect, GetParam()) << step;
+  }
+}
+
+TEST_P(EngineTest, HostChosenTokensAreSerialAndTheSame) {
+  Listener plain, biased;
+  submit(request(long_prompt(12), 12, plain));
+  plain.wait();
+  Request host = request(long_prompt(12), 12, biased);
+  host.sampling.logit_bias[7] = -0.5F;  // changes no choice of the fake model
+  submit(host);
+  biased.wait();
+  EXPECT_EQ(plain.tokens(), biased.tokens());
+}
+
+TEST_P(EngineTest, ManyRequestsGiveWhatEachGivesAlone) {
+  std::mt19937 random(7);
+  std::vector<std::unique_ptr<Listener>> listeners;
+  std::vector<std::vector<int32_t>> wanted;
+  for (int i = 0; i < 200; ++i) {
+    std::vector<int32_t> ids(1 + random() % 40);
+    for (int32_t& id : ids) id = int32_t(random() % kFakeVocab);
+    listeners.push_back(std::make_unique<Listener>());
+    const int64_t max_tokens = 1 + random() % 30;
+    wanted.push_back(fake_answer(ids, max_tokens, kContext));
+    Request each = request(ids, max_tokens, *listeners.back());
+    if (i % 7 == 0) each.sampling.logit_bias[7] = -0.5F;
+    if (i % 5 == 0) each.top_logprobs = 2;
+    submit(each);
+    if (random() % 4 == 0) std::this_thread::yield();
+  }
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    listeners[i]->wait();
+    EXPECT_EQ(listeners[i]->tokens(), wanted[i]) << i;
+    EXPECT_EQ(listeners[i]->out_of_order, 0);
+  }
+  EXPECT_EQ(runner_->order_errors, 0);
+}
+
+TEST_P(EngineTest, ChoicesShareAPrompt) {
+  Listener listener;
+  Request two = request({4, 9, 11, 2, 6}, 6, listener);
+  two.choices = 3;
+  submit(two);
+  listener.wait(3);
+  const auto wanted = fake_answer({4, 9, 11, 2, 6}, 6, kContext);
+  for (int64_t choice = 0; choice < 3; ++choice) EXPECT_EQ(listener.tokens(choice), wanted);
+}
+
+TEST_P(EngineTest, ACancelEndsARequestOnce) {
+  Listener listener;
+  Request forever = request(long_prompt(44), 44, listener);
+  forever.ignore_eos = true;
+  const uint64_t id = submit(forever);
+  listener.wait_tokens(1);
+  engine_->cancel(id);
+  engine_->cancel(id);
+  engine_->cancel(12345);
+  listener.wait();
+  EXPECT_THAT(listener.end().finish,
+              testing::AnyOf(FinishReason::kCancelled, FinishReason::kLength));
+  Listener next;
+  submit(request({8}, 2, next));
+  next.wait();
+}
+
+TEST_P(EngineTest, ADeadlineEndsARequest) {
+  Listener listener;
+  Request late = request({8}, 4, listener);
+  late.deadline = Clock::now() - std::chrono::seconds(1);
+  submit(late);
+  listener.wait();
+  EXPECT_EQ(listener.end().finish, FinishReason::kDeadline);
+  EXPECT_EQ(listener.end().completion_tokens, 0);
+}
+
+TEST_P(EngineTest, AFailedStepEndsWhatRunsAndTheQueueGoesOn) {
+  for (const bool at_launch : {false, true}) {
+    make();
+    (at_launch ? runner_->fail_launch : runner_->fail_collect) = 3;
+    std::vector<std::unique_ptr<Listener>> listeners;
+    for (int i = 0; i < 8; ++i) {
+      listeners.push_back(std::make_unique<Listener>());
+      Request each = request(long_prompt(20), 20, *listeners.back());
+      submit(each);
+    }
+    int failed = 0;
+    for (auto& listener : listeners) {
+      listener->wait();
+      const Event end = listener->end();
+      failed += end.finish == FinishReason::kError;
+      if (end.finish == FinishReason::kError)
+        EXPECT_EQ(end.error, at_launch ? "no launch" : "the device is gone");
+      else
+        EXPECT_EQ(listener->tokens(), fake_answer(long_prompt(20), 20, kContext));
+    }
+    EXPECT_GE(failed, 1);
+    EXPECT_LE(failed, kSlots);
+    EXPECT_EQ(runner_->resets, 1);
+    EXPECT_EQ(engine_->stats().failed_steps, 1);
+  }
+}
+
+TEST_P(EngineTest, StateThatCannotBeMadeAnewFailsTheQueueToo) {
+  runner_->fail_collect = 1;
+  runner_->failing_resets = 1;
+  Listener first;
+  submit(request({1, 2}, 5, first));
+  first.wait();
+  EXPECT_EQ(first.end().finish, FinishReason::kError);
+  Listener second;
+  submit(request({1, 2}, 5, second));
+  second.wait();
+  EXPECT_EQ(second.tokens(), fake_answer({1, 2}, 5, kContext));
+}
+
+TEST_P(EngineTest, RefusalsNameTheField) {
+  Listener none;
+  EXPECT_THAT(refused(request({}, 5, none), ErrorCode::kInvalidArgument), HasSubstr("empty"));
+  EXPECT_THAT(refused(request({97}, 5, none), ErrorCode::kInvalidArgument),
+              HasSubstr("prompt: wanted token ids below 97, got 97"));
+  EXPECT_THAT(refused(request({1}, 0, none), ErrorCode::kInvalidArgument), HasSubstr("max_tokens"));
+  EXPECT_THAT(refused(request(std::vector<int32_t>(48, 1), 1, none), ErrorCode::kInvalidArgument),
+              HasSubstr("too long"));
+  Request many = request({1}, 1, none);
+  many.choices = 4;
+  EXPECT_THAT(refused(many, ErrorCode::kInvalidArgument), HasSubstr("n: wanted"));
+  Request stops = request({1}, 1, none);
+  stops.stops = {"x"};
+  EXPECT_THAT(refused(stops, ErrorCode::kInvalidArgument), HasSubstr("stop: "));
+  Request cold = request({1}, 1, none);
+  cold.sampling.temperature = -1;
+  EXPECT_THAT(refused(cold, ErrorCode::kInvalidArgument), HasSubstr("temperature"));
+}
+
+TEST_P(EngineTest, AFullQueueRefuses) {
+  make({.max_queue = 2});
+  std::vector<std::unique_ptr<Listener>> listeners;
+  int accepted = 0, full = 0;
+  for (int i = 0; i < 400; ++i) {
+    listeners.push_back(std::make_unique<Listener>());
+    const auto id = engine_->submit(request(long_prompt(30), 30, *listeners.back()));
+    if (!id.ok()) {
+      EXPECT_EQ(id.error().code, ErrorCode::kResourceExhausted);
+      listeners.pop_back();
+    }
+    (id.ok() ? accepted : full)++;
+  }
+  EXPECT_GT(full, 0);
+  EXPECT_GE(accepted, 5);
+  for (auto& listener : listeners) listener->wait();
+}
+
+TEST_P(EngineTest, DrainWaitsThenCancels) {
+  Listener one;
+  submit(request(long_prompt(20), 20, one));
+  EXPECT_TRUE(engine_->drain(TimePoint::max()));
+  one.wait();
+  EXPECT_EQ(one.tokens().size(), 20u);
+  EXPECT_EQ(refused(request({1}, 1, one), ErrorCode::kUnavailable),
+            "the engine is shutting down and takes no more requests");
+  make();
+  std::vector<std::unique_ptr<Listener>> many;
+  for (int i = 0; i < 300; ++i) {
+    many.push_back(std::make_unique<Listener>());
+    submit(request(long_prompt(40), 40, *many.back()));
+  }
+  engine_->drain(Clock::now());
+  for (auto& listener : many) listener->wait();
+}
+
+TEST_P(EngineTest, GoingAwayEndsEveryRequest) {
+  std::vector<std::unique_ptr<Listener>> many;
+  for (int i = 0; i < 20; ++i) {
+    many.push_back(std::make_unique<Listener>());
+    submit(request(long_prompt(40), 40, *many.back()));
+  }
+  engine_.reset();
+  for (auto& listener : many) listener->wait();
+}
+
+// For tsan: everything at once, from several threads and from inside a callback.
+TEST_P(EngineTest, EdgesAreThreadSafe) {
+  std::atomic<int> ends{0}, accepted{0};
+  const auto client = [&](uint32_t seed) {
+    std::mt19937 random(seed);
+    for (int i = 0; i < 60; ++i) {
+      Request each;
+      each.ids.assign(1 + random() % 12, int32_t(random() % kFakeVocab));
+      each.max_tokens = 1 + random() % 20;
+      each.choices = 1 + random() % 2;
+      const bool quits = random() % 4 == 0;
+      each.on_event = [&, quits, engine = engine_.get()](const Event& event) {
+        if (event.finish) ++ends;
+        if (quits && event.index == 1) engine->cancel(event.request);
+      };
+      const int64_t choices = each.choices;
+      const auto id = engine_->submit(std::move(each));
+      ASSERT_TRUE(id.ok());
+      accepted += int(choices);
+      if (random() % 4 == 0) engine_->cancel(*id);
+      EXPECT_LE(engine_->stats().running, 2 * kSlots);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (uint32_t i = 0; i < 4; ++i) threads.emplace_back(client, i);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(engine_->drain(Clock::now() + std::chrono::seconds(60)));
+  EXPECT_EQ(ends, accepted);
+  EXPECT_EQ(runner_->order_errors, 0);
+  EXPECT_EQ(engine_->stats().running, 0);
+  EXPECT_EQ(engine_->stats().waiting, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Loops, EngineTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "overlapped" : "serial"; });
+
+}  // namespace
+}  // namespace continuo::engine

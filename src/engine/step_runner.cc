@@ -1,0 +1,45 @@
+#include "engine/step_runner.h"
+
+#include <utility>
+
+namespace continuo::engine {
+
+Status DeviceRunner::prepare(
+    std::span<const StepKey> keys,
+    const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) {
+  const int64_t total = static_cast<int64_t>(keys.size());
+  CONTINUO_RETURN_IF_ERROR(stepper_.prepare(keys, [&](int64_t done) {
+    if (on_progress) on_progress("compile", done, total);
+  }));
+  return stepper_.options().slots > 1 ? stepper_.state().prepare_forks() : ok_status();
+}
+
+Status DeviceRunner::fork(const SlotFork& fork) {
+  return stepper_.state().fork(fork.from, fork.to, fork.positions);
+}
+
+Status DeviceRunner::launch(const StepKey& key, const StepInput& input) {
+  CONTINUO_TRY(StepOutput output, stepper_.run(key, input));
+  launched_.push_back(std::move(output));
+  return ok_status();
+}
+
+Result<StepResult> DeviceRunner::collect(bool want_logits) {
+  if (launched_.empty()) return error(ErrorCode::kInternal, "collect: no step was launched");
+  const StepOutput output = std::move(launched_.front());
+  launched_.pop_front();
+  CONTINUO_TRY(const HostTensor tokens, output.head->download());
+  StepResult result;
+  result.tokens.assign(tokens.as<int32_t>().begin(), tokens.as<int32_t>().end());
+  if (!want_logits) return result;
+  CONTINUO_TRY(const HostTensor logits, output.logits->download());
+  result.logits.assign(logits.as<float>().begin(), logits.as<float>().end());
+  return result;
+}
+
+Status DeviceRunner::reset() {
+  launched_.clear();
+  return stepper_.reset();
+}
+
+}  // namespace continuo::engine

@@ -1,0 +1,57 @@
+// StepRunner: what the engine's loop asks of a device. DeviceRunner runs steps on a Stepper; tests
+// of the loop have one without a device.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/scheduler.h"
+#include "engine/stepper.h"
+
+namespace continuo::engine {
+
+// What a step chose.
+struct StepResult {
+  std::vector<int32_t> tokens;  // [R]
+  std::vector<float> logits;    // [R,V], or empty where they were not asked for
+};
+
+// One thread, the step thread, after prepare().
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+  // All that launch() and fork() may need for these keys; `on_progress` as in EngineOptions.
+  virtual Status prepare(
+      std::span<const StepKey> keys,
+      const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) = 0;
+  virtual Status fork(const SlotFork& fork) = 0;
+  // Begins a step whose head chooses tokens; several may be under way.
+  virtual Status launch(const StepKey& key, const StepInput& input) = 0;
+  // Waits for the oldest step launched and not collected.
+  virtual Result<StepResult> collect(bool want_logits) = 0;
+  // After an error of any of these: forgets what is under way and makes the state anew.
+  virtual Status reset() = 0;
+};
+
+// Owned by Engine; the Stepper outlives it.
+class DeviceRunner final : public StepRunner {
+ public:
+  explicit DeviceRunner(Stepper& stepper) : stepper_(stepper) {}
+  Status prepare(
+      std::span<const StepKey> keys,
+      const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) override;
+  Status fork(const SlotFork& fork) override;
+  Status launch(const StepKey& key, const StepInput& input) override;
+  Result<StepResult> collect(bool want_logits) override;
+  Status reset() override;
+
+ private:
+  Stepper& stepper_;
+  std::deque<StepOutput> launched_;
+};
+
+}  // namespace continuo::engine
