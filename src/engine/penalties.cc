@@ -14,8 +14,8 @@ bool counts(const SamplingParams& params) {
 
 }  // namespace
 
-Penalties::Penalties(const SamplingParams& params, std::span<const int32_t> prompt, int64_t vocab)
-    : params_(params), vocab_(vocab) {
+Penalties::Penalties(SamplingParams params, std::span<const int32_t> prompt, int64_t vocab)
+    : params_(std::move(params)), vocab_(vocab) {
   for (const int32_t token : prompt) count(token, 0);
 }
 

@@ -8,10 +8,10 @@ namespace continuo::engine {
 
 Sampler::Sampler(const SamplingParams& params, int64_t choice, std::span<const int32_t> prompt,
                  int64_t vocab)
-    : params_(params), choice_(choice), penalties_(params_, prompt, vocab) {}
+    : choice_(choice), penalties_(params, prompt, vocab) {}
 
 int32_t Sampler::sample(std::span<const float> logits, int64_t index) {
-  const SampleRow row = sample_row(params_, choice_, index);
+  const SampleRow row = sample_row(params(), choice_, index);
   if (!penalties_.any()) return choose(logits, row);
   changed_.assign(logits.begin(), logits.end());
   penalties_.apply(changed_);

@@ -26,10 +26,9 @@ class Sampler {
   // The token that stands next in the answer, whoever chose it.
   void accept(int32_t token);
   int64_t index() const { return index_; }  // tokens accepted
-  const SamplingParams& params() const { return params_; }
+  const SamplingParams& params() const { return penalties_.params(); }
 
  private:
-  SamplingParams params_;
   int64_t choice_;
   int64_t index_ = 0;
   Penalties penalties_;

@@ -1,8 +1,8 @@
 #include "ops/sample.h"
 
+#include <cmath>
 #include <functional>
 #include <limits>
-#include <vector>
 
 #include "graph/control.h"
 #include "graph/reduce.h"
@@ -34,91 +34,123 @@ Value order_key(Value x) {
   return select(compare(magnitude, Compare::kGt, double(0x7f800000)), least, key);
 }
 
+// The same order in u32, and back.
+Value unsigned_key(Value key) {
+  return logical_xor(bitcast(key, DType::kU32), constant(key.graph(), DType::kU32, 0x1p31));
+}
+Value signed_key(Value ukey) {
+  return bitcast(logical_xor(ukey, constant(ukey.graph(), DType::kU32, 0x1p31)), DType::kI32);
+}
+
 // (logit - largest) / temperature in Q24 i32, not below kLowest.
 Value below_largest(Value logits, Value keys, Value largest_key, Value temperature) {
   using namespace sampling;
   Graph& g = logits.graph();
   const double scale = 1 << 24;
   // One product: the quotient of a row's numbers would be spelled differently by each compiler.
-  const Value inverse = constant(g, DType::kF32, scale) /
-                        clamp(temperature, kLeastTemperature, kMostTemperature);
+  const Value inverse =
+      constant(g, DType::kF32, scale) / clamp(temperature, kLeastTemperature, kMostTemperature);
   const Value largest = bitcast(bits_of(largest_key), DType::kF32);
   const Value lowest = constant(g, DType::kF32, kLowest * scale);
-  const Value scaled = select(compare(keys, Compare::kGt, kKeyOfMinusInf),
-                              (logits - largest) * inverse, lowest);
+  const Value scaled =
+      select(compare(keys, Compare::kGt, kKeyOfMinusInf), (logits - largest) * inverse, lowest);
   const Value whole = convert(maximum(scaled, lowest), DType::kI32);
   return select(compare(keys, Compare::kEq, largest_key), constant(g, DType::kI32, 0), whole);
 }
 
-// The largest u32 t [R,1] for which `enough`, which holds for no t + 1 if not for t, holds; 0 where
-// it holds for none. enough: [R,N] u32 -> [R,N] pred.
-#ifndef SAMPLE_BITS
-#define SAMPLE_BITS 1
-#define SAMPLE_LAYOUT 1
-#endif
-constexpr int kBits = SAMPLE_BITS;
-Value largest_where(Graph& g, int64_t rows, const std::function<Value(Value)>& enough) {
-  Value found = fill(g, DType::kU32, {rows, 1}, 0);
-  for (int shift = 32 - kBits; shift >= 0; shift -= kBits) {
-    const Value steps = shift_left(iota(g, DType::kU32, {1, (1 << kBits) - 1}, 1) +
-                                       constant(g, DType::kU32, 1),
-                                   constant(g, DType::kU32, shift));
-    const Value passed = convert(enough(found + steps), DType::kU32);
-    found = found + shift_left(reduce_sum(passed, {1}, true), constant(g, DType::kU32, shift));
-  }
-  return found;
-}
-
-// weights:[R,V], ukeys:[R,V], at least:[R,N] u32 -> [R,N]: the sum of those whose key is at least.
-Value sum_from(Value weights, Value ukeys, Value at_least) {
-#if SAMPLE_LAYOUT == 0
-  const Value each = select(compare(expand_dims(ukeys, 2), Compare::kGe, expand_dims(at_least, 1)),
-                            expand_dims(weights, 2), constant(weights.graph(), weights.dtype(), 0));
-  return reduce_sum(each, {1});
-#else
-  std::vector<Value> parts;
-  for (int64_t i = 0; i < at_least.dim(1); ++i)
-    parts.push_back(reduce_sum(select(compare(ukeys, Compare::kGe, slice(at_least, 1, i, i + 1)),
-                              weights, constant(weights.graph(), weights.dtype(), 0)), {1}, true));
-  return parts.size() == 1 ? parts[0] : concat(parts, 1);
-#endif
-}
-
 Value column(Value x) { return expand_dims(x, 1); }
 
-// The mask [R,V] of what top-k, top-p and min-p leave.
-Value kept(Value below, Value keys, const SampleInputs& in) {
+// 2^44 e^-x as u64, x: Q24 i32.
+Value weight(Value below) {
   using namespace sampling;
-  Graph& g = keys.graph();
-  const int64_t R = keys.dim(0);
-  const auto u64 = [&](double value) { return constant(g, DType::kU64, value); };
-  const Value zero = constant(g, DType::kU32, 0);
-  const Value ukeys = optimization_barrier(
-      logical_xor(bitcast(keys, DType::kU32), constant(g, DType::kU32, 2147483648.0)));
-
-  const Value k = column(in.top_k), ones = broadcast_to(constant(g, DType::kI32, 1), keys.shape());
-  const Value from_k = select(
-      compare(k, Compare::kGt, 0.0),
-      largest_where(g, R, [&](Value t) { return compare(sum_from(ones, ukeys, t), Compare::kGe, k); }),
-      zero);
-
+  Graph& g = below.graph();
   const Exponential<Value> e = exponential(bitcast(neg(below), DType::kU32));
-  const Value octaves = convert(minimum(e.octaves, constant(g, DType::kU32, 63)), DType::kU64);
-  const Value all = shift_right(shift_left(convert(e.fraction, DType::kU64), u64(kWeightBits - 31)), octaves);
-  const Value weights =
-      optimization_barrier(select(compare(ukeys, Compare::kGe, from_k), all, u64(0)));
-  const Value total = reduce_sum(weights, {1}, true);
-  // p * total without losing a bit: p in Q32 times total's halves.
-  const Value p = convert(column(in.top_p) * 4294967296.0, DType::kU64);
-  const Value low = logical_and(total, u64(4294967295.0));
-  const Value wanted = maximum(
-      shift_right(total, u64(32)) * p + shift_right(low * p, u64(32)), u64(1));
-  const Value from_p = select(
-      compare(column(in.top_p), Compare::kLt, 1.0),
-      largest_where(g, R, [&](Value t) { return compare(sum_from(weights, ukeys, t), Compare::kGe, wanted); }),
-      zero);
+  const Value octaves = minimum(e.octaves, constant(g, DType::kU32, 63));
+  const Value fraction =
+      shift_left(convert(e.fraction, DType::kU64), constant(g, DType::kU64, kWeightBits - 31));
+  return shift_right(fraction, convert(octaves, DType::kU64));
+}
 
-  const Value least = convert(column(in.min_p) * 17592186044416.0, DType::kU64);
+// What a search knows of a row's logits, [R,1] each.
+struct Row {
+  Value largest_key, temperature;
+  // At least a share of the weight of `ukey`: polynomials are not monotone to the last bit.
+  Value least_weight(Value ukey) const {
+    Graph& g = ukey.graph();
+    const Value key = signed_key(ukey);
+    const Value logit = bitcast(bits_of(key), DType::kF32);
+    const Value most = weight(below_largest(logit, key, largest_key, temperature));
+    return most - shift_right(most, constant(g, DType::kU64, 16));
+  }
+};
+
+// The threshold t:[R,1] u32 from which on the amounts:[R,V] of the ukeys reach `wanted`:[R,1]; any
+// that keeps the same tokens as the largest such. A bit at a time: several thresholds at once would
+// each read everything again. Rows that are `off` give 0; the loop ends when all rows are certain,
+// `least` being a bound of the amount at t.
+Value threshold(Value ukeys, Value amounts, Value wanted, Value off,
+                const std::function<Value(Value t, const Row&)>& least, const Row& row) {
+  Graph& g = ukeys.graph();
+  const Shape shape = wanted.shape();
+  enum { kKeys, kAmounts, kWanted, kLargest, kTemperature, kBit, kFound, kDone };
+  const Value total = reduce_sum(amounts, {1}, true);
+  const Value first = fill(g, DType::kU32, shape, 0);
+  const auto certain = [&](Value sum, Value t, Value want, const Row& of) {
+    // Unsigned: sum >= want or nothing is certain.
+    const Value spare = sum - minimum(want, sum);
+    return logical_and(compare(sum, Compare::kGe, want),
+                       compare(spare, Compare::kLt, least(t, of)));
+  };
+  const Values found = while_loop(
+      {ukeys, amounts, wanted, row.largest_key, row.temperature,
+       constant(g, DType::kU32, std::ldexp(1.0, 31)), first,
+       logical_or(off, certain(total, first, wanted, row))},
+      [](std::span<const Value> a) {
+        return logical_and(compare(a[kBit], Compare::kNe, 0.0),
+                           logical_not(reduce_all(a[kDone], {0, 1})));
+      },
+      [&](std::span<const Value> a) {
+        const Value next = logical_or(a[kFound], a[kBit]);
+        const Value none = constant(g, amounts.dtype(), 0);
+        const Value sum =
+            reduce_sum(select(compare(a[kKeys], Compare::kGe, next), a[kAmounts], none), {1}, true);
+        const Value takes =
+            logical_and(compare(sum, Compare::kGe, a[kWanted]), logical_not(a[kDone]));
+        Values after(a.begin(), a.end());
+        after[kFound] = select(takes, next, a[kFound]);
+        after[kDone] = logical_or(
+            a[kDone],
+            logical_and(takes, certain(sum, next, a[kWanted], {a[kLargest], a[kTemperature]})));
+        after[kBit] = shift_right(a[kBit], constant(g, DType::kU32, 1));
+        return after;
+      });
+  return found[kFound];
+}
+
+// The mask [R,V] of what top-k, top-p and min-p leave.
+Value kept(Value below, Value keys, const Row& row, const SampleInputs& in) {
+  Graph& g = keys.graph();
+  const auto u64 = [&](double value) { return constant(g, DType::kU64, value); };
+  const Value ukeys = unsigned_key(keys);
+
+  const Value k = column(in.top_k);
+  const Value from_k = threshold(
+      ukeys, fill(g, DType::kU32, keys.shape(), 1), bitcast(k, DType::kU32),
+      compare(k, Compare::kLe, 0.0),
+      [](Value t, const Row&) { return fill(t.graph(), DType::kU32, t.shape(), 1); }, row);
+
+  const Value weights = select(compare(ukeys, Compare::kGe, from_k), weight(below), u64(0));
+  // p * total without losing a bit: p in Q32 times total's halves.
+  const Value total = reduce_sum(weights, {1}, true);
+  const Value p = convert(column(in.top_p) * 0x1p32, DType::kU64);
+  const Value low = logical_and(total, u64(0xffffffff));
+  const Value wanted =
+      maximum(shift_right(total, u64(32)) * p + shift_right(low * p, u64(32)), u64(1));
+  const Value from_p = threshold(
+      ukeys, weights, wanted, compare(column(in.top_p), Compare::kGe, 1.0),
+      [](Value t, const Row& of) { return of.least_weight(t); }, row);
+
+  const Value least = convert(column(in.min_p) * 0x1p44, DType::kU64);
   return logical_and(compare(ukeys, Compare::kGe, maximum(from_k, from_p)),
                      compare(weights, Compare::kGe, least));
 }
@@ -138,7 +170,8 @@ Value sample(Value logits, const SampleInputs& in, bool truncate) {
   const Value noise = gumbel(hash(slice(words, 1, 0, 1), slice(words, 1, 1, 2), id));
   Value score = below + bitcast(noise, DType::kI32);
   if (truncate)
-    score = select(kept(below, keys, in), score, constant(g, DType::kI32, kWordMin));
+    score = select(kept(below, keys, {largest, column(in.temperature)}, in), score,
+                   constant(g, DType::kI32, kWordMin));
   score = select(compare(column(in.temperature), Compare::kEq, 0.0), keys, score);
   return argmax(optimization_barrier(score), 1);
 }

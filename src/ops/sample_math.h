@@ -36,8 +36,8 @@ inline Value down(Value x, uint32_t bits) { return graph::shift_right(x, like(x,
 inline Value up(Value x, uint32_t bits) { return graph::shift_left(x, like(x, bits)); }
 inline Value high_product(Value x, Value y) {
   const Value product = graph::convert(x, DType::kU64) * graph::convert(y, DType::kU64);
-  return graph::convert(
-      graph::shift_right(product, graph::constant(x.graph(), DType::kU64, 32)), DType::kU32);
+  return graph::convert(graph::shift_right(product, graph::constant(x.graph(), DType::kU64, 32)),
+                        DType::kU32);
 }
 inline Value float_bits(Value x) {
   return graph::bitcast(graph::convert(x, DType::kF32), DType::kU32);
@@ -55,12 +55,14 @@ Word alternating(Word x, const std::array<uint32_t, N>& coefficients) {
 }
 
 // Minimax polynomials by Remez' exchange; the worst error is beside each.
-inline constexpr std::array<uint32_t, 7> kLog1p{  // ln(1 + x), 2^-22.2
+inline constexpr std::array<uint32_t, 7> kLog1p{
+    // ln(1 + x), 2^-22.2
     2147443141, 1072607474, 704894681, 485112087, 289211107, 118423257, 23116580};
-inline constexpr std::array<uint32_t, 6> kHalfLog{  // of exponential_over(), below, 2^-21.2
+inline constexpr std::array<uint32_t, 6> kHalfLog{
+    // of exponential_over(), below, 2^-21.2
     950620957, 386692012, 222117114, 127750364, 54665037, 11519870};
-inline constexpr std::array<uint32_t, 5> kExp2{  // 1 - 2^-x, 2^-24
-    1488516314, 515797037, 118791698, 19817795, 2048773};
+inline constexpr std::array<uint32_t, 5> kExp2{// 1 - 2^-x, 2^-24
+                                               1488516314, 515797037, 118791698, 19817795, 2048773};
 inline constexpr uint32_t kLn2Q27 = 93032640, kLog2eQ31 = 3098164009;
 
 // (exponent - log2(x)) * ln 2 in Q27, for x >= 1 and a result that fits, wrapping where negative.
