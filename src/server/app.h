@@ -1,0 +1,38 @@
+// App: what all connections of a server share.
+#pragma once
+
+#include <boost/asio/thread_pool.hpp>
+#include <cstdint>
+#include <optional>
+
+#include "server/backend.h"
+#include "server/lifecycle.h"
+#include "server/metrics.h"
+#include "server/options.h"
+#include "server/rate.h"
+#include "server/served_model.h"
+
+namespace continuo::server {
+
+// Owned by Server. Unless said otherwise for the io thread.
+struct App {
+  explicit App(ServerOptions given)
+      : options(std::move(given)), metrics(options.model_names.front()) {}
+
+  const ServerOptions options;
+  Metrics metrics;           // any thread
+  Lifecycle lifecycle;       // any thread
+  Rate generated, prompted;  // any thread
+  boost::asio::thread_pool workers{
+      2};  // parsing and encoding: a long prompt must not stall streams
+
+  // Set before Phase::kReady, then left alone: read them only after asking for the phase.
+  std::optional<ServedModel> model;
+  Backend* backend = nullptr;
+
+  int64_t connections = 0;
+  int64_t exchanges = 0;    // requests being answered
+  uint64_t body_bytes = 0;  // reserved for bodies being read
+};
+
+}  // namespace continuo::server

@@ -1,0 +1,46 @@
+// Connection: a client's socket, with deadlines and a watch for its going away.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace continuo::server {
+
+namespace asio = boost::asio;
+using Deadline = std::chrono::steady_clock::time_point;
+using boost::system::error_code;
+
+// Owned by its session; io thread only.
+class Connection {
+ public:
+  Connection(asio::ip::tcp::socket socket, std::chrono::milliseconds write_timeout);
+
+  // Waits for the next byte of a request; false: the client is gone, silent until `deadline`, or
+  // close_if_idle() came.
+  asio::awaitable<bool> wait_for_request(Deadline deadline);
+  // All of `data`. Throws boost::system::system_error when the client is gone or has taken nothing
+  // for the write timeout.
+  asio::awaitable<void> write(std::string data);
+  // Returns when the client has gone. Meanwhile bytes of its next requests are kept, up to a limit.
+  asio::awaitable<void> disconnected();
+  // Ends the connection such that the client can still read what was written.
+  asio::awaitable<void> close();
+
+  void close_if_idle();  // now if it waits for a request
+  asio::ip::tcp::socket& socket() { return socket_; }
+  boost::beast::flat_buffer& buffer() { return buffer_; }  // read, not yet parsed
+  const std::string& peer() const { return peer_; }        // "127.0.0.1:51234"
+
+ private:
+  asio::ip::tcp::socket socket_;
+  boost::beast::flat_buffer buffer_;
+  std::chrono::milliseconds write_timeout_;
+  std::string peer_;
+  bool idle_ = false;
+};
+
+}  // namespace continuo::server

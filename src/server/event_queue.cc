@@ -1,0 +1,36 @@
+#include "server/event_queue.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+namespace continuo::server {
+
+namespace asio = boost::asio;
+
+void EventQueue::push(size_t prompt, const engine::Event& event) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back({prompt, event, std::chrono::steady_clock::now()});
+    wake = std::exchange(waiting_, false);
+  }
+  // Posted, so that it comes after next() has begun to wait: both are the io thread's.
+  if (wake)
+    asio::post(timer_.get_executor(), [self = shared_from_this()] { self->timer_.cancel(); });
+}
+
+asio::awaitable<std::vector<QueuedEvent>> EventQueue::next() {
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!events_.empty()) co_return std::exchange(events_, {});
+      waiting_ = true;
+    }
+    timer_.expires_at(std::chrono::steady_clock::time_point::max());
+    co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+}  // namespace continuo::server

@@ -1,0 +1,38 @@
+// EventQueue: carries events of the engine's step thread to the coroutine that answers a client.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "engine/request.h"
+
+namespace continuo::server {
+
+struct QueuedEvent {
+  size_t prompt = 0;  // which of the request's prompts it answers
+  engine::Event event;
+  std::chrono::steady_clock::time_point time;  // when the engine said it
+};
+
+// Shared by the coroutine and the engine's callbacks, whichever lives longer.
+class EventQueue : public std::enable_shared_from_this<EventQueue> {
+ public:
+  explicit EventQueue(boost::asio::any_io_executor io) : timer_(io) {}
+
+  void push(size_t prompt, const engine::Event& event);  // any thread
+  // All that have come, at least one; io thread, one caller at a time.
+  boost::asio::awaitable<std::vector<QueuedEvent>> next();
+
+ private:
+  boost::asio::steady_timer timer_;  // never due: cancelled to wake next(); io thread only
+  std::mutex mutex_;                 // guards what follows
+  std::vector<QueuedEvent> events_;
+  bool waiting_ = false;
+};
+
+}  // namespace continuo::server

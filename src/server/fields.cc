@@ -1,0 +1,163 @@
+#include "server/fields.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace continuo::server {
+namespace {
+
+constexpr int kMaxDepth = 64;
+constexpr size_t kMaxKeys = 1024;
+
+struct TooMuch {
+  std::string what;
+};
+
+// nlohmann's "[json.exception.parse_error.101] parse error at line 1, column 9: reason", short.
+std::string reason(const Json::exception& cause) {
+  std::string_view text = cause.what();
+  if (const size_t at = text.find("] "); at != text.npos) text.remove_prefix(at + 2);
+  std::string out(text.substr(0, 200));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  return out;
+}
+
+std::optional<int64_t> whole_number(const Json& value) {
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<uint64_t>();
+    if (number <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+      return static_cast<int64_t>(number);
+    return std::nullopt;
+  }
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double number = value.get<double>();
+  if (std::trunc(number) != number || std::fabs(number) > 9e15) return std::nullopt;
+  return static_cast<int64_t>(number);
+}
+
+}  // namespace
+
+Result<Json> parse_body(std::string_view text) {
+  std::vector<size_t> keys;  // of the objects that are open; arrays count none
+  const auto watch = [&keys](int depth, Json::parse_event_t event, Json&) {
+    using Event = Json::parse_event_t;
+    if (event == Event::object_start || event == Event::array_start) {
+      if (depth >= kMaxDepth) throw TooMuch{fmt::format("nested deeper than {} levels", kMaxDepth)};
+      keys.push_back(0);
+    } else if (event == Event::object_end || event == Event::array_end) {
+      keys.pop_back();
+    } else if (event == Event::key && ++keys.back() > kMaxKeys) {
+      throw TooMuch{fmt::format("an object of more than {} keys", kMaxKeys)};
+    }
+    return true;
+  };
+  try {
+    Json body = Json::parse(text, watch);
+    if (!body.is_object())
+      return error(ErrorCode::kInvalidArgument, "the body: wanted a JSON object, got {}",
+                   shown(body));
+    return body;
+  } catch (const TooMuch& much) {
+    return error(ErrorCode::kInvalidArgument, "the body is no usable JSON: {}", much.what);
+  } catch (const Json::exception& cause) {
+    return error(ErrorCode::kInvalidArgument, "the body is no JSON: {}", reason(cause));
+  }
+}
+
+std::string shown(const Json& value) {
+  constexpr size_t kLongest = 40;
+  if (value.is_object()) return value.empty() ? "{}" : "an object";
+  if (value.is_array()) return value.empty() ? "[]" : "a list";
+  std::string text = dump(value);
+  if (text.size() <= kLongest) return text;
+  size_t cut = kLongest;  // not inside a character
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) --cut;
+  return text.substr(0, cut) + "...";
+}
+
+const Json* Fields::find(const char* name) const {
+  const auto member = object_.find(name);
+  return member == object_.end() || member->is_null() ? nullptr : &*member;
+}
+
+std::optional<bool> Fields::boolean(const char* name) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_boolean()) return value->get<bool>();
+  fail(name, "true or false", *value);
+  return std::nullopt;
+}
+
+std::optional<int64_t> Fields::integer(const char* name, int64_t least, int64_t most) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  const std::optional<int64_t> number = whole_number(*value);
+  if (number && *number >= least && *number <= most) return number;
+  constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+  fail(name,
+       most == kNoLimit ? fmt::format("an integer of at least {}", least)
+                        : fmt::format("an integer from {} to {}", least, most),
+       *value);
+  return std::nullopt;
+}
+
+std::optional<double> Fields::number(const char* name) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_number()) return value->get<double>();
+  fail(name, "a number", *value);
+  return std::nullopt;
+}
+
+std::optional<std::string> Fields::string(const char* name) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_string()) return value->get<std::string>();
+  fail(name, "a string", *value);
+  return std::nullopt;
+}
+
+std::optional<std::vector<int32_t>> Fields::token_ids(const char* name, int64_t vocab) {
+  const Json* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  auto ids = server::token_ids(*value, path_ + name, vocab);
+  if (ids.ok()) return std::move(ids).value();
+  fail(ids.error());
+  return std::nullopt;
+}
+
+void Fields::refuse(const char* name, std::initializer_list<Json> harmless, const char* reason) {
+  const Json* value = find(name);
+  if (value == nullptr || std::find(harmless.begin(), harmless.end(), *value) != harmless.end())
+    return;
+  fail(error(ErrorCode::kUnsupported, "{}{}: {}", path_, name, reason));
+}
+
+void Fields::fail(const std::string& name, const std::string& wanted, const Json& got) {
+  fail(error(ErrorCode::kInvalidArgument, "{}{}: wanted {}, got {}", path_, name, wanted,
+             shown(got)));
+}
+
+void Fields::fail(Error error) {
+  if (!error_) error_ = std::move(error);
+}
+
+Result<std::vector<int32_t>> token_ids(const Json& array, const std::string& name, int64_t vocab) {
+  if (!array.is_array())
+    return error(ErrorCode::kInvalidArgument, "{}: wanted a list of token ids, got {}", name,
+                 shown(array));
+  std::vector<int32_t> ids;
+  ids.reserve(array.size());
+  for (const Json& value : array) {
+    const std::optional<int64_t> id = whole_number(value);
+    if (!id || *id < 0 || *id >= vocab)
+      return error(ErrorCode::kInvalidArgument, "{}[{}]: wanted a token id below {}, got {}", name,
+                   ids.size(), vocab, shown(value));
+    ids.push_back(static_cast<int32_t>(*id));
+  }
+  return ids;
+}
+
+}  // namespace continuo::server

@@ -1,0 +1,178 @@
+#include "server/generation_request.h"
+
+#include <cmath>
+
+namespace continuo::server {
+namespace {
+
+constexpr int64_t kMaxChoices = 128;
+constexpr int64_t kMaxLogprobs = 20;
+constexpr size_t kMaxStops = 64;
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+void set(double& to, std::optional<double> from) {
+  if (from) to = *from;
+}
+void set(int64_t& to, std::optional<int64_t> from) {
+  if (from) to = *from;
+}
+void set(bool& to, std::optional<bool> from) {
+  if (from) to = *from;
+}
+
+// A string or a list of strings; empty where absent.
+std::vector<std::string> strings(Fields& fields, const char* name) {
+  const Json* value = fields.find(name);
+  if (value == nullptr) return {};
+  if (value->is_string()) return {value->get<std::string>()};
+  std::vector<std::string> out;
+  bool good = value->is_array() && value->size() <= kMaxStops;
+  for (size_t i = 0; good && i < value->size(); ++i) {
+    good = (*value)[i].is_string();
+    if (good) out.push_back((*value)[i].get<std::string>());
+  }
+  if (!good) fields.fail(name, fmt::format("a string or a list of at most {}", kMaxStops), *value);
+  return out;
+}
+
+void parse_stops(Fields& fields, const ServedModel& model, engine::Request& request) {
+  request.stops = strings(fields, "stop");
+  for (const std::string& stop : request.stops)
+    if (stop.empty()) fields.fail("stop", "strings that are not empty", Json(stop));
+  if (!request.stops.empty())
+    if (auto tokenizer = tokenizer_of(model, "stop"); !tokenizer.ok())
+      fields.fail(tokenizer.error());
+  if (auto ids = fields.token_ids("stop_token_ids", model.vocab)) request.stop_ids = *ids;
+  set(request.ignore_eos, fields.boolean("ignore_eos"));
+  set(request.skip_special, fields.boolean("skip_special_tokens"));
+}
+
+// {"50256": -100}: keys are token ids.
+void parse_logit_bias(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
+  const Json* biases = fields.find("logit_bias");
+  if (biases == nullptr) return;
+  if (!biases->is_object())
+    return fields.fail("logit_bias", "an object from token id to bias", *biases);
+  for (const auto& [key, bias] : biases->items()) {
+    const bool digits =
+        !key.empty() && key.size() <= 9 && key.find_first_not_of("0123456789") == std::string::npos;
+    if (!digits || std::stoll(key) >= model.vocab)
+      return fields.fail("logit_bias", fmt::format("keys that are token ids below {}", model.vocab),
+                         Json(key));
+    if (!bias.is_number() || std::fabs(bias.get<double>()) > 100)
+      return fields.fail("logit_bias", "biases from -100 to 100", bias);
+    sampling.logit_bias[static_cast<int32_t>(std::stoll(key))] = bias.get<float>();
+  }
+}
+
+// llama.cpp's names; its default breakers.
+void parse_dry(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
+  set(sampling.dry_multiplier, fields.number("dry_multiplier"));
+  set(sampling.dry_base, fields.number("dry_base"));
+  set(sampling.dry_allowed_length, fields.integer("dry_allowed_length", 0, kNoLimit));
+  set(sampling.dry_penalty_last_n, fields.integer("dry_penalty_last_n", -1, kNoLimit));
+  std::vector<std::string> breakers = strings(fields, "dry_sequence_breakers");
+  const bool given = fields.find("dry_sequence_breakers") != nullptr;
+  if (given && !breakers.empty())
+    if (auto tokenizer = tokenizer_of(model, "dry_sequence_breakers"); !tokenizer.ok())
+      fields.fail(tokenizer.error());
+  if (!given) breakers = {"\n", ":", "\"", "*"};
+  if (sampling.dry_multiplier > 0 && model.tokenizer && fields.ok())
+    sampling.dry_breakers = tokens_containing(*model.tokenizer, breakers);
+}
+
+void parse_sampling(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
+  sampling = model.defaults.sampling;
+  set(sampling.temperature, fields.number("temperature"));
+  set(sampling.top_k, fields.integer("top_k", -1, kNoLimit));
+  if (sampling.top_k == -1) sampling.top_k = 0;  // vLLM: all
+  set(sampling.top_p, fields.number("top_p"));
+  set(sampling.min_p, fields.number("min_p"));
+  set(sampling.repetition_penalty, fields.number("repetition_penalty"));
+  set(sampling.frequency_penalty, fields.number("frequency_penalty"));
+  set(sampling.presence_penalty, fields.number("presence_penalty"));
+  parse_logit_bias(fields, model, sampling);
+  parse_dry(fields, model, sampling);
+  const auto seed = fields.integer("seed", std::numeric_limits<int64_t>::min(), kNoLimit);
+  if (seed && *seed != -1) sampling.seed = static_cast<uint64_t>(*seed);  // vLLM: -1 is none
+  if (fields.ok())
+    if (Status status = engine::check(sampling, model.vocab); !status.ok())
+      fields.fail(status.error());
+}
+
+void parse_streaming(Fields& fields, GenerationRequest& out) {
+  set(out.stream, fields.boolean("stream"));
+  const Json* options = fields.find("stream_options");
+  if (options == nullptr) return;
+  if (!options->is_object()) return fields.fail("stream_options", "an object", *options);
+  if (!out.stream)
+    return fields.fail(
+        error(ErrorCode::kInvalidArgument, "stream_options: only where stream is true"));
+  Fields inner(*options, "stream_options.");
+  set(out.include_usage, inner.boolean("include_usage"));
+  set(out.continuous_usage, inner.boolean("continuous_usage_stats"));
+  if (!inner.ok()) fields.fail(inner.status().error());
+}
+
+// What would change the answer if it were ignored, and is not there.
+void refuse_unsupported(Fields& fields) {
+  fields.refuse("min_tokens", {0}, "a least number of tokens is not supported");
+  fields.refuse("prompt_logprobs", {false}, "log probabilities of the prompt are not supported");
+  fields.refuse("use_beam_search", {false}, "beam search is not supported");
+  fields.refuse("truncate_prompt_tokens", {}, "prompts are not cut");
+  fields.refuse("bad_words", {Json::array()}, "bad words are not supported; see logit_bias");
+  fields.refuse("allowed_token_ids", {}, "not supported; see logit_bias");
+  for (const char* name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar",
+                           "structured_outputs", "json_schema", "grammar"})
+    fields.refuse(name, {}, "structured output is not supported");
+  if (const Json* format = fields.find("response_format")) {
+    const bool text = format->is_object() && format->value("type", Json()) == "text";
+    if (!text)
+      fields.fail(error(ErrorCode::kUnsupported,
+                        "response_format: structured output is not supported, only "
+                        "{{\"type\": \"text\"}}"));
+  }
+}
+
+}  // namespace
+
+Status parse_common(Fields& fields, const ServedModel& model, int64_t max_tokens_default,
+                    GenerationRequest& out) {
+  engine::Request& request = out.request;
+  refuse_unsupported(fields);
+  parse_streaming(fields, out);
+  set(request.choices, fields.integer("n", 1, std::min(kMaxChoices, model.slots)));
+  request.max_tokens = model.defaults.max_tokens.value_or(max_tokens_default);
+  set(request.max_tokens, fields.integer("max_tokens", 1, kNoLimit));
+  if (out.chat) set(request.max_tokens, fields.integer("max_completion_tokens", 1, kNoLimit));
+  parse_sampling(fields, model, request.sampling);
+  parse_stops(fields, model, request);
+  set(out.return_token_ids, fields.boolean("return_token_ids"));
+  if (!model.tokenizer) out.return_token_ids = true;
+  set(out.tokens_as_ids, fields.boolean("return_tokens_as_token_ids"));
+  set(out.keep_stop, fields.boolean("include_stop_str_in_output"));
+  if (out.chat) {
+    const bool wanted = fields.boolean("logprobs").value_or(false);
+    const auto top = fields.integer("top_logprobs", 0, kMaxLogprobs);
+    if (top.value_or(0) > 0 && !wanted)
+      fields.fail(error(ErrorCode::kInvalidArgument, "top_logprobs: only where logprobs is true"));
+    if (wanted) request.top_logprobs = top.value_or(0);
+  } else {
+    set(request.top_logprobs, fields.integer("logprobs", 0, kMaxLogprobs));
+  }
+  CONTINUO_RETURN_IF_ERROR(fields.status());
+
+  // An answer may fill the context, never more; a prompt that leaves no room is an error.
+  int64_t longest = 0;
+  for (const std::vector<int32_t>& prompt : out.prompts)
+    longest = std::max(longest, static_cast<int64_t>(prompt.size()));
+  if (longest >= model.context)
+    return error(ErrorCode::kInvalidArgument,
+                 "{}: this model's context is {} tokens, of which a prompt may take {}; got {}",
+                 out.chat ? "messages" : "prompt", model.context, model.context - 1, longest);
+  if (request.max_tokens == 0 || request.max_tokens > model.context)
+    request.max_tokens = model.context;
+  return ok_status();
+}
+
+}  // namespace continuo::server

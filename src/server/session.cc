@@ -1,0 +1,235 @@
+#include "server/session.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/system/system_error.hpp>
+
+#include "server/deadline.h"
+#include "server/exchange.h"
+#include "server/log.h"
+#include "server/router.h"
+
+namespace continuo::server {
+namespace {
+
+namespace http = boost::beast::http;
+using Clock = std::chrono::steady_clock;
+using Parser = http::request_parser<http::string_body>;
+
+// Counts a thing for as long as it lasts.
+template <typename T>
+class Share {
+ public:
+  Share(T& total, T amount) : total_(total), amount_(amount) { total_ += amount_; }
+  ~Share() { total_ -= amount_; }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
+
+ private:
+  T& total_;
+  T amount_;
+};
+
+ApiError read_error(const error_code& failure, const ServerOptions& options) {
+  if (failure == http::error::header_limit)
+    return {431,
+            fmt::format("The request's head is longer than {} bytes.", options.max_header_bytes),
+            "header_too_large"};
+  if (failure == http::error::body_limit)
+    return {413, fmt::format("The body is longer than {} bytes.", options.max_body_bytes),
+            "body_too_large"};
+  if (failure == asio::error::timed_out)
+    return {408, "The request did not arrive in time.", "request_timeout"};
+  return {400, "The request is no HTTP: " + failure.message(), "bad_http"};
+}
+
+// What a client has not sent cannot be answered; everything else can.
+bool gone(const error_code& failure) {
+  return failure.category() != http::make_error_code(http::error::bad_method).category()
+             ? failure != asio::error::timed_out
+             : failure == http::error::end_of_stream || failure == http::error::partial_message;
+}
+
+asio::awaitable<error_code> read_head(Connection& connection, Parser& parser) {
+  const auto [failure, count] = co_await http::async_read_header(
+      connection.socket(), connection.buffer(), parser, asio::as_tuple(asio::use_awaitable));
+  co_return failure;
+}
+
+asio::awaitable<error_code> read_body(Connection& connection, Parser& parser) {
+  const auto [failure, count] = co_await http::async_read(
+      connection.socket(), connection.buffer(), parser, asio::as_tuple(asio::use_awaitable));
+  co_return failure;
+}
+
+// One request and its answer, seen from outside.
+class Session {
+ public:
+  Session(Connection& connection, App& app) : connection_(connection), app_(app) {}
+
+  asio::awaitable<void> run() {
+    while (co_await connection_.wait_for_request(Clock::now() + app_.options.idle_timeout))
+      if (!co_await one()) break;
+  }
+
+ private:
+  // Whether the connection can take another request.
+  asio::awaitable<bool> one() {
+    Parser parser;
+    parser.header_limit(app_.options.max_header_bytes);
+    parser.body_limit(app_.options.max_body_bytes);
+    const Deadline deadline = Clock::now() + app_.options.read_timeout;
+    const auto failure = co_await before(deadline, read_head(connection_, parser));
+    const error_code head = failure.value_or(error_code(asio::error::timed_out));
+    if (head && gone(head)) co_return false;
+
+    const Share<int64_t> busy(app_.exchanges, 1);
+    if (head) {  // nothing that came can be relied on
+      Exchange exchange(connection_, app_.options, HttpRequest());
+      co_return co_await refuse(exchange, read_error(head, app_.options), "other");
+    }
+    Exchange exchange(connection_, app_.options, HttpRequest(parser.get().base()));
+    const Routed routed = route(app_, exchange);
+    if (auto wrong = check_head(exchange, routed, parser))
+      co_return co_await turn_away(exchange, std::move(*wrong), routed, parser, deadline);
+
+    const uint64_t most =
+        parser.content_length().value_or(parser.chunked() ? app_.options.max_body_bytes : 0);
+    if (app_.body_bytes + most > app_.options.max_bodies_bytes) {
+      ApiError full{503, "The server is reading too many large requests.", "busy", "", 1};
+      co_return co_await refuse(exchange, std::move(full), name_of(routed));
+    }
+    {
+      const Share<uint64_t> reserved(app_.body_bytes, most);
+      const error_code body = co_await take_body(exchange, parser, deadline);
+      if (body && gone(body)) co_return false;
+      if (body)
+        co_return co_await refuse(exchange, read_error(body, app_.options), name_of(routed));
+    }
+    exchange.put_body(std::move(parser.get().body()));
+    co_await handle(exchange, routed);
+    report(exchange, name_of(routed));
+    if (app_.lifecycle.phase() == Phase::kDraining) co_return false;
+    co_return exchange.keep_alive();
+  }
+
+  static std::string name_of(const Routed& routed) {
+    return routed.route != nullptr ? routed.route->path : "other";
+  }
+
+  std::optional<ApiError> check_head(const Exchange& exchange, const Routed& routed,
+                                     const Parser& parser) const {
+    if (exchange.request().version() >= 11 && exchange.header("Host").empty())
+      return ApiError{400, "The header Host is missing.", "bad_http"};
+    if (routed.error) return routed.error;
+    if (routed.route->posted() && !parser.chunked() && !parser.content_length())
+      return ApiError{411, "The request has no body: send Content-Length.", "length_required"};
+    return std::nullopt;
+  }
+
+  // Reads the body, after telling a client that waits for it to go ahead.
+  asio::awaitable<error_code> take_body(Exchange& exchange, Parser& parser, Deadline deadline) {
+    if (parser.is_done()) co_return error_code();
+    if (exchange.header("Expect") == "100-continue")
+      co_await connection_.write("HTTP/1.1 100 Continue\r\n\r\n");
+    const auto failure = co_await before(deadline, read_body(connection_, parser));
+    co_return failure.value_or(error_code(asio::error::timed_out));
+  }
+
+  // An answer that needs no body. A small one is read all the same, so that the connection lives.
+  asio::awaitable<bool> turn_away(Exchange& exchange, ApiError error, const Routed& routed,
+                                  Parser& parser, Deadline deadline) {
+    constexpr uint64_t kSmall = 64 << 10;
+    const bool known = !parser.chunked() && parser.content_length().value_or(0) <= kSmall;
+    if (!known || exchange.header("Expect") == "100-continue")
+      co_return co_await refuse(exchange, std::move(error), name_of(routed));
+    const error_code failure = co_await take_body(exchange, parser, deadline);
+    if (failure && gone(failure)) co_return false;
+    if (failure)
+      co_return co_await refuse(exchange, read_error(failure, app_.options), name_of(routed));
+    if (preflight(exchange)) {
+      Headers headers;
+      headers.emplace_back("Access-Control-Allow-Methods", "GET, POST");
+      headers.emplace_back("Access-Control-Allow-Headers",
+                           "Authorization, Content-Type, X-Request-Id, X-Api-Key");
+      headers.emplace_back("Access-Control-Max-Age", "600");
+      co_await exchange.respond(204, std::string(), std::string(), std::move(headers));
+    } else if (!routed.allow.empty() && error.status == 405) {
+      Headers headers;
+      headers.emplace_back("Allow", routed.allow);
+      std::string text = dump(to_json(error)) + "\n", type = "application/json";
+      co_await exchange.respond(405, std::move(type), std::move(text), std::move(headers));
+    } else {
+      co_await exchange.respond(std::move(error));
+    }
+    report(exchange, name_of(routed));
+    co_return exchange.keep_alive();
+  }
+
+  bool preflight(const Exchange& exchange) const {
+    return exchange.method() == "OPTIONS" && !app_.options.cors_origins.empty() &&
+           !exchange.header("Access-Control-Request-Method").empty();
+  }
+
+  // Answers and ends the connection: what follows on it may be the rest of this request.
+  asio::awaitable<bool> refuse(Exchange& exchange, ApiError error, std::string route_name) {
+    exchange.hang_up();
+    co_await exchange.respond(std::move(error));
+    report(exchange, route_name);
+    co_return false;
+  }
+
+  asio::awaitable<void> handle(Exchange& exchange, const Routed& routed) {
+    std::string failure;
+    try {
+      co_await routed.route->handler(app_, exchange);
+      co_return;
+    } catch (const boost::system::system_error& lost) {  // the client is gone, or too slow
+      exchange.notes["error"] =
+          lost.code() == asio::error::timed_out ? "client_too_slow" : "client_disconnected";
+      exchange.hang_up();
+      co_return;
+    } catch (const std::exception& bug) {  // a bug of ours, or no memory: this request's alone
+      failure = bug.what();
+    }
+    exchange.notes["error"] = failure;
+    exchange.hang_up();
+    if (exchange.begun()) co_return;
+    ApiError error{500, "The server failed: " + failure, "internal_error"};
+    co_await exchange.respond(std::move(error));
+  }
+
+  void report(const Exchange& exchange, const std::string& route_name) {
+    const int status = exchange.status() != 0 ? exchange.status() : 499;  // nginx: client gone
+    app_.metrics.http(route_name, status);
+    if (route_name == "/health" || route_name == "/metrics" || route_name == "/slots") return;
+    Json fields = {
+        {"id", exchange.id()},
+        {"client", connection_.peer()},
+        {"method", exchange.method()},
+        {"path", exchange.path().substr(0, 200)},
+        {"status", status},
+        {"seconds", std::chrono::duration<double>(Clock::now() - exchange.arrived()).count()}};
+    fields.update(exchange.notes);
+    log(status == 500 ? spdlog::level::err : spdlog::level::info, "request", fields);
+  }
+
+  Connection& connection_;
+  App& app_;
+};
+
+}  // namespace
+
+asio::awaitable<void> serve_connection(std::shared_ptr<Connection> connection, App& app) {
+  const Share<int64_t> open(app.connections, 1);
+  try {
+    Session session(*connection, app);
+    co_await session.run();
+    co_await connection->close();
+  } catch (const std::exception&) {  // the client went away while it was written to
+  }
+}
+
+}  // namespace continuo::server
