@@ -8,7 +8,7 @@ export MODEL PROMPT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build setup setup-check setup-cuda configure test test-models check lint asan fuzz \
+.PHONY: help run build setup setup-test setup-check setup-cuda configure test test-models check lint asan fuzz \
   fmt golden bench clean
 
 help: ## This list
@@ -21,8 +21,11 @@ build: configure ## The program, at build/continuo
 	@ninja -C build/release
 	@ln -sfn release/continuo build/continuo
 
-setup: ## What the build needs: Debian packages, Rust, pinned wheels, locked crates
+setup: ## What the build needs: Debian packages, Rust, pinned wheels, locked crates and npm packages
 	@scripts/setup.sh
+
+setup-test: ## Besides, what test needs: Chromium, Python packages
+	@scripts/setup.sh --test
 
 setup-check: ## Besides, what check needs: clang, clippy, rustfmt
 	@scripts/setup.sh --check
@@ -33,7 +36,7 @@ setup-cuda: ## Besides, the pinned CUDA plugin and NVIDIA's libraries (x86-64, 1
 configure: setup
 	@[[ build/release/build.ninja -nt CMakePresets.json ]] || cmake --preset release
 
-test: build ## Unit, conformance, golden and end-to-end tests
+test: build setup-test ## Unit, conformance, golden and end-to-end tests
 	@model=$$(scripts/fetch-model.sh smollm2) && CONTINUO_SMOLLM2="$$model" ctest --preset release
 
 test-models: build ## The real models against their reference logits

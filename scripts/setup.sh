@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes this checkout buildable; quick when nothing changed.
-#   setup.sh           Debian packages, Rust, pinned wheels (build/deps), locked crates
+#   setup.sh           Debian packages, Rust, pinned wheels (build/deps), locked crates and npm packages
+#   setup.sh --test    besides: what `make test` runs (Chromium, Python packages)
 #   setup.sh --check   besides: what `make check` runs (clang, clippy, rustfmt)
 #   setup.sh --cuda    besides: the pinned CUDA plugin and NVIDIA's libraries
 set -euo pipefail
@@ -29,6 +30,12 @@ fetch_crates() {
   cargo fetch --locked --manifest-path rust/Cargo.toml --target "$host"
 }
 
+install_test_packages() {
+  rm -rf build/deps/python
+  python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    --target build/deps/python -r tests/requirements.txt >&2
+}
+
 packages=(scripts/debian-packages.txt)
 if rust=$(scripts/rust-toolchain.sh 2> /dev/null); then
   PATH=$rust:$PATH
@@ -39,6 +46,7 @@ if [[ ${1:-} == --check ]]; then
   packages+=(scripts/debian-packages-check.txt)
   [[ ${rust:-/usr/bin} == /usr/bin ]] && packages+=(rust-web-clippy rustfmt-web)
 fi
+[[ ${1:-} == --test ]] && packages+=(scripts/debian-packages-test.txt)
 scripts/debian-packages.sh "${packages[@]}"
 
 if [[ ${1:-} == --check ]] && ! { cargo clippy --version && cargo fmt --version; } > /dev/null; then
@@ -50,6 +58,12 @@ unpack_wheels scripts/wheels.txt build/deps/.wheels \
   build/deps/lammps_jax_pjrt_cpu/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so
 if [[ -f rust/Cargo.lock ]]; then
   once_for rust/Cargo.lock build/deps/.crates fetch_crates
+fi
+[[ -f build/deps/web/marked.js ]] || rm -f build/deps/.web
+once_for <(cat scripts/npm/* scripts/web-modules.sh) build/deps/.web scripts/web-modules.sh
+if [[ ${1:-} == --test ]]; then
+  [[ -d build/deps/python ]] || rm -f build/deps/.python
+  once_for tests/requirements.txt build/deps/.python install_test_packages
 fi
 if [[ ${1:-} == --cuda ]]; then
   # The plugin's run path leads to nvidia/ beside its own package: all wheels share one folder.
