@@ -118,16 +118,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.health_polls += 1
             if self.server.health_polls > options.loading:
                 return self.reply(200, {"status": "ok"})
-            done = self.server.health_polls
-            self.reply(
-                503,
-                {
-                    "status": "loading",
-                    "stage": "compile",
-                    "done": done,
-                    "total": options.loading + 1,
-                },
-            )
+            done, total = self.server.health_polls, options.loading + 1
+            progress = {"stage": "compile", "done": done, "total": total}
+            self.reply(503, {"status": "loading", "progress": progress})
         elif path == "version":
             self.reply(200, {"version": "0.1.0"})
         elif path not in ("slots", "v1/models"):

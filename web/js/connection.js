@@ -6,10 +6,9 @@ const RETRY_MS = 1000;
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // What loading looks like in words: "Compiling, 3 of 12".
-export function describeLoading(health) {
-  const stage =
-    { weights: "Loading weights", compile: "Compiling" }[health.stage] ?? "Loading the model";
-  return health.total > 0 ? `${stage}, ${health.done ?? 0} of ${health.total}` : `${stage}\u2026`;
+export function describeLoading({ stage, done, total }) {
+  const words = { weights: "Loading weights", compile: "Compiling" }[stage] ?? "Loading the model";
+  return total > 0 ? `${words}, ${done} of ${total}` : `${words}\u2026`;
 }
 
 // Resolves to the model once the server is ready: { id, chat, text, context }. A 401 is thrown.
@@ -19,8 +18,9 @@ export async function connect(onProgress) {
     try {
       const health = await getHealth();
       if (health.ready) return await readModel();
-      const fraction = health.total > 0 ? (health.done ?? 0) / health.total : null;
-      onProgress({ text: describeLoading(health), fraction });
+      const progress = health.progress ?? {};
+      const fraction = progress.total > 0 ? progress.done / progress.total : null;
+      onProgress({ text: describeLoading(progress), fraction });
     } catch (error) {
       if (!(error instanceof ApiError) || error.status === 401) throw error;
       onProgress({ text: error.message, fraction: null });
