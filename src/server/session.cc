@@ -70,8 +70,11 @@ class Session {
   Session(Connection& connection, App& app) : connection_(connection), app_(app) {}
 
   asio::awaitable<void> run() {
-    while (co_await connection_.wait_for_request(Clock::now() + app_.options.idle_timeout))
-      if (!co_await one()) break;
+    bool more = true;
+    while (more) {  // GCC 12 crashes on a co_await in a loop's condition
+      more = co_await connection_.wait_for_request(Clock::now() + app_.options.idle_timeout);
+      if (more) more = co_await one();
+    }
   }
 
  private:
