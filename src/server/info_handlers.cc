@@ -16,22 +16,24 @@ Json describe(const ServedModel& model, const std::string& name) {
           {"root", model.name()},
           {"parent", nullptr},
           {"max_model_len", model.context},
-          {"has_tokenizer", model.tokenizer.has_value()},
-          {"has_chat_template", model.chat.has_value()}};
+          {"text", model.tokenizer.has_value()},
+          {"chat", model.chat.has_value()}};
 }
 
 Json describe(const engine::SlotStats& slot, size_t index) {
   const bool busy = slot.request != 0;
+  const double rate = slot.seconds > 0 ? static_cast<double>(slot.generated) / slot.seconds : 0;
   return {{"id", index},
-          {"state", !busy             ? "idle"
+          {"state", !busy             ? "free"
                     : slot.prefilling ? "prefill"
                                       : "decode"},
-          {"request", busy ? Json(slot.request) : Json()},
+          {"request", slot.request},  // 0: free
           {"choice", slot.choice},
           {"prompt_tokens", slot.prompt_tokens},
           {"position", slot.position},
           {"generated", slot.generated},
-          {"seconds", slot.seconds}};
+          {"seconds", slot.seconds},
+          {"tokens_per_second", rate}};
 }
 
 Json describe(const App& app, const engine::EngineStats& stats) {
@@ -42,9 +44,10 @@ Json describe(const App& app, const engine::EngineStats& stats) {
       {"model", app.model->name()},
       {"context", stats.context},
       {"running", stats.running},
-      {"queue", {{"waiting", stats.waiting}, {"limit", app.backend->max_queue()}}},
-      {"tokens_per_second",
-       {{"prompt", app.prompted.per_second(now)}, {"generation", app.generated.per_second(now)}}},
+      {"waiting", stats.waiting},
+      {"max_queue", app.backend->max_queue()},
+      {"prompt_tokens_per_second", app.prompted.per_second(now)},
+      {"tokens_per_second", app.generated.per_second(now)},
       {"kv",
        {{"positions", stats.kv_positions},
         {"capacity", stats.kv_capacity},
@@ -160,7 +163,8 @@ asio::awaitable<void> asset(App&, Exchange& exchange) {
   headers.emplace_back("Cache-Control", "no-cache");  // ask again, and be told 304
   headers.emplace_back("Content-Security-Policy",
                        "default-src 'self'; img-src 'self' data:; object-src 'none'; "
-                       "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+                       "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+                       "require-trusted-types-for 'script'; trusted-types dompurify");
   headers.emplace_back("Referrer-Policy", "no-referrer");
   if (exchange.header("If-None-Match") == found->etag) {
     co_await exchange.respond(304, std::string(), std::string(), std::move(headers));

@@ -234,8 +234,8 @@ TEST_F(ServerTest, SaysWhatThereIs) {
   EXPECT_EQ(to.get("/v1/models/none").status, 404);
   const json slots = to.get("/slots").json();
   EXPECT_EQ(slots["slots"].size(), 3u);
-  EXPECT_EQ(slots["slots"][2]["state"], "idle");
-  EXPECT_EQ(slots["queue"]["limit"], 7);
+  EXPECT_EQ(slots["slots"][2]["state"], "free");
+  EXPECT_EQ(slots["max_queue"], 7);
   EXPECT_FALSE(to.get("/version").json()["version"].get<std::string>().empty());
 }
 
