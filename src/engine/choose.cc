@@ -171,7 +171,7 @@ SampleRow sample_row(const SamplingParams& params, int64_t choice, int64_t index
                                math::kMostTemperature);
   row.top_k =
       static_cast<int32_t>(std::min<int64_t>(params.top_k, std::numeric_limits<int32_t>::max()));
-  row.top_p = static_cast<float>(params.top_p);
+  row.top_p = std::max(static_cast<float>(params.top_p), std::numeric_limits<float>::min());
   row.min_p = static_cast<float>(params.min_p);
   row.key = sample_key(params.seed.value_or(0), choice, index);
   return row;

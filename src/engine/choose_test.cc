@@ -106,5 +106,32 @@ TEST_P(Choose, DeviceAndHostChooseTheSameWithoutTruncation) {
   }
 }
 
+// A seeded answer's token is the same in any row, beside any rows, in a graph of any size.
+TEST_P(Choose, RowsDoNotMatter) {
+  std::mt19937 random(3);
+  constexpr size_t kVocab = 129;
+  DeviceChoice alone(executor(), 1, kVocab, true), plain(executor(), 3, kVocab, false);
+  DeviceChoice among(executor(), 5, kVocab, true);
+  for (int64_t index = 0; index < 40; ++index) {
+    const SamplingParams params{.temperature = 1.5, .top_p = index % 2 ? 0.9 : 1, .seed = 77};
+    const std::vector<float> logits = random_logits(kVocab, random);
+    const SampleRow row = sample_row(params, 1, index);
+    const int32_t token = alone.run({logits}, {row})[0];
+    for (size_t place = 0; place < 5; ++place) {
+      Logits others;
+      std::vector<SampleRow> rows;
+      for (size_t r = 0; r < 5; ++r) {
+        others.push_back(r == place ? logits : random_logits(kVocab, random));
+        rows.push_back(r == place ? row : random_row(kVocab, random));
+      }
+      EXPECT_EQ(among.run(others, rows)[place], token) << "row " << place;
+      if (place >= 3 || truncates(params)) continue;
+      others.resize(3);
+      rows.resize(3);
+      EXPECT_EQ(plain.run(others, rows)[place], token) << "row " << place << ", not truncated";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace continuo::engine
