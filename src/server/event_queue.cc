@@ -18,18 +18,29 @@ void EventQueue::push(size_t prompt, const engine::Event& event) {
   }
   // Posted, so that it comes after next() has begun to wait: both are the io thread's.
   if (wake)
-    asio::post(timer_.get_executor(), [self = shared_from_this()] { self->timer_.cancel(); });
+    asio::post(io_, [self = shared_from_this()] {
+      if (self->timer_ != nullptr) self->timer_->cancel();
+    });
 }
 
 asio::awaitable<std::vector<QueuedEvent>> EventQueue::next() {
+  struct Waiting {  // also where the coroutine is destroyed while it waits
+    EventQueue& queue;
+    asio::steady_timer timer;
+    explicit Waiting(EventQueue& of)
+        : queue(of), timer(of.io_, asio::steady_timer::time_point::max()) {
+      queue.timer_ = &timer;
+    }
+    ~Waiting() { queue.timer_ = nullptr; }
+  };
   while (true) {
     {
       const std::lock_guard lock(mutex_);
       if (!events_.empty()) co_return std::exchange(events_, {});
       waiting_ = true;
     }
-    timer_.expires_at(std::chrono::steady_clock::time_point::max());
-    co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+    Waiting here(*this);
+    co_await here.timer.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
 

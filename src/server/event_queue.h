@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "engine/request.h"
@@ -19,18 +20,20 @@ struct QueuedEvent {
   std::chrono::steady_clock::time_point time;  // when the engine said it
 };
 
-// Shared by the coroutine and the engine's callbacks, whichever lives longer.
+// Shared by the coroutine and the engine's callbacks, whichever lives longer; it may also outlive
+// the io context, for as long as nothing is pushed then.
 class EventQueue : public std::enable_shared_from_this<EventQueue> {
  public:
-  explicit EventQueue(boost::asio::any_io_executor io) : timer_(io) {}
+  explicit EventQueue(boost::asio::any_io_executor io) : io_(std::move(io)) {}
 
   void push(size_t prompt, const engine::Event& event);  // any thread
   // All that have come, at least one; io thread, one caller at a time.
   boost::asio::awaitable<std::vector<QueuedEvent>> next();
 
  private:
-  boost::asio::steady_timer timer_;  // never due: cancelled to wake next(); io thread only
-  std::mutex mutex_;                 // guards what follows
+  boost::asio::any_io_executor io_;
+  boost::asio::steady_timer* timer_ = nullptr;  // what next() waits on, never due; io thread
+  std::mutex mutex_;                            // guards what follows
   std::vector<QueuedEvent> events_;
   bool waiting_ = false;
 };

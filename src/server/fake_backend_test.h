@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -28,6 +29,7 @@ class FakeBackend : public Backend {
     const uint64_t id = ++last_id_;
     alive_[id] = false;
     last_ = request;
+    changed_.notify_all();
     threads_.emplace_back([this, id, request] { answer(id, request); });
     return id;
   }
@@ -63,6 +65,13 @@ class FakeBackend : public Backend {
   }
   void fill(bool on) { full_ = on; }
   void fail(bool on) { fails_ = on; }
+  void slow_down(std::chrono::microseconds a_token) { pause_ = a_token; }
+  // Waits until `count` more requests have come than this has waited for.
+  void wait_until_started(uint64_t count = 1) {
+    std::unique_lock lock(mutex_);
+    waited_for_ += count;
+    changed_.wait(lock, [this] { return last_id_ >= waited_for_; });
+  }
   // Waits until nothing is being answered, as after a cancel.
   void wait_until_idle() {
     std::unique_lock lock(mutex_);
@@ -102,6 +111,7 @@ class FakeBackend : public Backend {
         event.text = fmt::format("<{}>", *event.token);
         if (request.top_logprobs >= 0) event.logprobs = {-0.5F, {{*event.token, -0.5F}, {4, -2.F}}};
         request.on_event(event);
+        if (pause_.count() > 0) std::this_thread::sleep_for(pause_);
       }
       engine::Event end;
       end.request = id;
@@ -126,8 +136,9 @@ class FakeBackend : public Backend {
   std::map<uint64_t, bool> alive_;  // id -> cancelled
   std::vector<std::thread> threads_;
   engine::Request last_;
-  uint64_t last_id_ = 0;
+  uint64_t last_id_ = 0, waited_for_ = 0;
   bool held_ = false;
+  std::chrono::microseconds pause_{0};
   std::atomic<bool> full_{false}, fails_{false};
   std::atomic<int> cancelled_{0};
 };

@@ -35,8 +35,9 @@ TEST_F(HttpTest, AnswersPipelinedRequestsInOrder) {
 TEST_F(HttpTest, ReadsChunkedBodies) {
   start();
   auto to = client();
-  to.send("POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
-          "Transfer-Encoding: chunked\r\n\r\n");
+  to.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n");
   const std::string body = completion();
   for (const char c : body) to.send(std::string("1;x=y\r\n") + c + "\r\n");
   to.send("0\r\nTrailer: x\r\n\r\n");
@@ -47,8 +48,8 @@ TEST_F(HttpTest, ReadsChunkedBodies) {
 TEST_F(HttpTest, TellsAWaitingClientToGoAhead) {
   start();
   auto to = client();
-  const std::string whole = TestClient::post_text(kCompletions, completion(),
-                                                  "Expect: 100-continue\r\n");
+  const std::string whole =
+      TestClient::post_text(kCompletions, completion(), "Expect: 100-continue\r\n");
   const size_t head = whole.find("\r\n\r\n") + 4;
   to.send(whole.substr(0, head));
   EXPECT_EQ(to.reply().status, 100);
@@ -90,8 +91,10 @@ TEST_F(HttpTest, LimitsHeadAndBody) {
   EXPECT_EQ(client().get("/health", "A: " + std::string(1000, 'x') + "\r\n").status, 200);
   EXPECT_EQ(client().post(kCompletions, std::string(301, ' ')).status, 413);
   auto to = client();
-  to.send("POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
-          "Transfer-Encoding: chunked\r\n\r\n200\r\n" + std::string(512, ' ') + "\r\n0\r\n\r\n");
+  to.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n200\r\n" +
+      std::string(512, ' ') + "\r\n0\r\n\r\n");
   EXPECT_EQ(to.reply().status, 413);
 }
 
@@ -100,8 +103,8 @@ TEST_F(HttpTest, BoundsAllBodiesTogether) {
   options.max_body_bytes = options.max_bodies_bytes = 1000;
   start(options);
   auto slow = client();
-  const std::string whole = TestClient::post_text(kCompletions, completion() +
-                                                                    std::string(600, ' '));
+  const std::string whole =
+      TestClient::post_text(kCompletions, completion() + std::string(600, ' '));
   slow.send(whole.substr(0, whole.size() - 1));
   while (true) {  // until the server has read the first one's head
     const Reply reply = client().post(kCompletions, completion() + std::string(600, ' '));
@@ -136,13 +139,15 @@ TEST_F(HttpTest, SlowReadersTimeOutAndFreeTheirSlot) {
   ServerOptions options;
   options.write_timeout = 200ms;
   ServedModel model = ids_model();
-  model.context = 1 << 20;
+  model.context = 1 << 30;
+  backend_.slow_down(20us);
   start(options, model);
   auto to = client();
   const int small = 1;
   setsockopt(to.descriptor(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-  to.send(TestClient::post_text(
-      kCompletions, R"({"prompt": [5], "max_tokens": 1000000, "stream": true})"));
+  to.send(TestClient::post_text(kCompletions,
+                                R"({"prompt": [5], "max_tokens": 1000000000, "stream": true})"));
+  backend_.wait_until_started();
   backend_.wait_until_idle();
   EXPECT_EQ(backend_.cancelled(), 1);
 }
@@ -168,13 +173,15 @@ TEST_F(HttpTest, UnknownPathsAndMethods) {
 TEST_F(HttpTest, WantsJson) {
   start();
   auto to = client();
-  to.send("POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\n"
-          "Content-Length: 2\r\n\r\n{}");
+  to.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\n"
+      "Content-Length: 2\r\n\r\n{}");
   EXPECT_EQ(to.reply().status, 415);
   to.send("POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}");
   EXPECT_EQ(to.reply().status, 415);
-  to.send("POST /v1/completions HTTP/1.1\r\nHost: t\r\n"
-          "Content-Type: Application/JSON ; charset=utf-8\r\n\r\n");
+  to.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: t\r\n"
+      "Content-Type: Application/JSON ; charset=utf-8\r\n\r\n");
   EXPECT_EQ(to.reply().status, 411);
   EXPECT_EQ(client().post(kCompletions, "{\"a\":").status, 400);
 }
@@ -203,8 +210,9 @@ TEST_F(HttpTest, AsksForTheKey) {
 }
 
 TEST_F(HttpTest, CrossOriginOnlyWhereAsked) {
-  const std::string ask = "OPTIONS /v1/completions HTTP/1.1\r\nHost: t\r\n"
-                          "Origin: http://a\r\nAccess-Control-Request-Method: POST\r\n\r\n";
+  const std::string ask =
+      "OPTIONS /v1/completions HTTP/1.1\r\nHost: t\r\n"
+      "Origin: http://a\r\nAccess-Control-Request-Method: POST\r\n\r\n";
   start();
   auto closed = client();
   closed.send(ask);
@@ -222,8 +230,8 @@ TEST_F(HttpTest, CrossOriginOnlyWhereAsked) {
   EXPECT_THAT(reply.headers.at("access-control-allow-headers"), HasSubstr("Authorization"));
   EXPECT_EQ(open.get("/health", "Origin: http://a\r\n").headers.at("access-control-allow-origin"),
             "http://a");
-  EXPECT_FALSE(open.get("/health", "Origin: http://b\r\n")
-                   .headers.contains("access-control-allow-origin"));
+  EXPECT_FALSE(
+      open.get("/health", "Origin: http://b\r\n").headers.contains("access-control-allow-origin"));
 }
 
 TEST_F(HttpTest, RequestIds) {
@@ -243,7 +251,8 @@ TEST_F(HttpTest, FilesHaveTheirTypeAndTag) {
   EXPECT_EQ(reply.headers.at("content-type"), "application/json");
   EXPECT_THAT(reply.headers.at("content-security-policy"), HasSubstr("default-src 'self'"));
   EXPECT_EQ(reply.json()["openapi"], "3.1.0");
-  const Reply again = to.get("/openapi.json", "If-None-Match: " + reply.headers.at("etag") + "\r\n");
+  const Reply again =
+      to.get("/openapi.json", "If-None-Match: " + reply.headers.at("etag") + "\r\n");
   EXPECT_EQ(again.status, 304);
   EXPECT_EQ(to.get("/health").status, 200);
 }

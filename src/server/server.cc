@@ -26,7 +26,7 @@ struct Server::Impl {
   explicit Impl(ServerOptions given) : app(std::move(given)) {}
 
   App app;
-  std::set<std::shared_ptr<Connection>> connections;  // io thread
+  std::set<Connection*> connections;  // owned by their coroutines; io thread
   asio::io_context io{1};
   tcp::acceptor acceptor{io};
   std::thread thread;
@@ -75,13 +75,13 @@ asio::awaitable<void> Server::Impl::accept() {
 
 asio::awaitable<void> Server::Impl::serve(tcp::socket socket) {
   auto connection = std::make_shared<Connection>(std::move(socket), app.options.write_timeout);
-  connections.insert(connection);
+  connections.insert(connection.get());
   co_await serve_connection(connection, app);
-  connections.erase(connection);
+  connections.erase(connection.get());
 }
 
 void Server::Impl::close_idle() {
-  for (const auto& connection : connections) connection->close_if_idle();
+  for (Connection* connection : connections) connection->close_if_idle();
 }
 
 int64_t Server::Impl::exchanges() {

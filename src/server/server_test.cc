@@ -6,8 +6,8 @@
 namespace continuo::server {
 namespace {
 
-using ::testing::HasSubstr;
 using nlohmann::json;
+using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
 // The JSON objects of a stream; its end is checked.
@@ -36,8 +36,8 @@ TEST_F(ServerTest, Completes) {
   EXPECT_EQ(body["choices"][1]["text"], "<5><6><7><5>");
   EXPECT_EQ(body["choices"][1]["finish_reason"], "length");
   EXPECT_EQ(body["choices"][1]["prompt_token_ids"], (std::vector{5, 6, 7}));
-  EXPECT_EQ(body["usage"], (json{{"prompt_tokens", 3}, {"completion_tokens", 8},
-                                 {"total_tokens", 11}}));
+  EXPECT_EQ(body["usage"],
+            (json{{"prompt_tokens", 3}, {"completion_tokens", 8}, {"total_tokens", 11}}));
 }
 
 TEST_F(ServerTest, CompletesSeveralPrompts) {
@@ -93,7 +93,8 @@ TEST_F(ServerTest, StreamsToOldClients) {
 
 TEST_F(ServerTest, ChatsWholeAndStreaming) {
   start({}, text_model());
-  const std::string request = R"({"messages": [{"role": "user", "content": "ab"}], "max_tokens": 3)";
+  const std::string request =
+      R"({"messages": [{"role": "user", "content": "ab"}], "max_tokens": 3)";
   const Reply whole = client().post("/v1/chat/completions", request + "}");
   ASSERT_EQ(whole.status, 200) << whole.body;
   const json choice = whole.json()["choices"][0];
@@ -115,8 +116,8 @@ TEST_F(ServerTest, ChatsWholeAndStreaming) {
 
 TEST_F(ServerTest, NoTemplateNoChat) {
   start({}, text_model(""));
-  const Reply reply = client().post("/v1/chat/completions",
-                                    R"({"messages": [{"role": "user", "content": "a"}]})");
+  const Reply reply =
+      client().post("/v1/chat/completions", R"({"messages": [{"role": "user", "content": "a"}]})");
   EXPECT_EQ(reply.status, 400);
   EXPECT_THAT(reply.json()["error"]["message"].get<std::string>(), HasSubstr("no chat template"));
 }
@@ -169,7 +170,7 @@ TEST_F(ServerTest, AClientThatLeavesIsCancelled) {
     auto to = client();
     to.send(TestClient::post_text(kCompletions, completion(more)));
     if (*more != '\0') to.read_until("<6>");
-    while (backend_.stats().running == 0) std::this_thread::yield();
+    backend_.wait_until_started();
     to.send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n");  // pipelined behind it
     to.close();
     backend_.wait_until_idle();
@@ -196,7 +197,7 @@ TEST_F(ServerTest, LoadsThenServesThenDrains) {
   backend_.hold(true);
   auto stays = client();
   stays.send(TestClient::post_text(kCompletions, completion()));
-  while (backend_.stats().running == 0) std::this_thread::yield();
+  backend_.wait_until_started();
   bool finished = false;
   std::thread draining([&] { finished = server_->drain(engine::TimePoint::clock::now() + 20s); });
   EXPECT_EQ(to.reply().status, 0);  // an idle connection is closed
@@ -217,7 +218,7 @@ TEST_F(ServerTest, WhatDoesNotEndInTimeIsCutOff) {
   whole.send(TestClient::post_text(kCompletions, completion()));
   stream.send(TestClient::post_text(kCompletions, completion(R"(, "stream": true)")));
   stream.read_until("<6>");
-  while (backend_.stats().running < 2) std::this_thread::yield();
+  backend_.wait_until_started(2);
   EXPECT_FALSE(server_->drain(engine::TimePoint::clock::now() + 100ms));
   EXPECT_EQ(whole.reply().status, 503);
   EXPECT_EQ(events(stream.reply().body).back()["error"]["code"], "shutting_down");
@@ -265,7 +266,7 @@ TEST_F(ServerTest, TokenizesAndBack) {
   EXPECT_EQ(tokens["count"], tokens["tokens"].size());
   EXPECT_EQ(tokens["token_strs"].size(), tokens["tokens"].size());
   EXPECT_EQ(to.post("/detokenize", json{{"tokens", tokens["tokens"]}}.dump()).json()["prompt"],
-            "Hello, wörld");
+            "<|bos|>Hello, wörld");
   const json chat =
       to.post("/tokenize", R"({"messages": [{"role": "user", "content": "x"}]})").json();
   EXPECT_EQ(to.post("/detokenize", json{{"tokens", chat["tokens"]}}.dump()).json()["prompt"],
