@@ -1,0 +1,183 @@
+// Ragged batching against each request alone: on a golden model, 40 requests of random lengths,
+// arrivals, cancels and ways to choose, over engines of several slot counts, must give exactly the
+// tokens that each gives when nothing else runs.
+//   batch_test GOLDEN_FOLDER [EXECUTOR]
+// A seed decides all of it but the threads' timing; CONTINUO_SEED=n sets another.
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "engine/engine.h"
+#include "engine/loaded_model.h"
+
+namespace continuo {
+namespace {
+
+constexpr int64_t kContext = 80;
+constexpr int kRequests = 40;
+
+struct Answers {
+  std::map<int64_t, std::vector<int32_t>> tokens;  // by choice
+  std::map<int64_t, engine::FinishReason> ends;
+  std::string error;
+};
+
+// Submits requests and waits for their answers.
+class Client {
+ public:
+  explicit Client(engine::Engine& engine) : engine_(engine) {}
+
+  // `cancel_after`: tokens of choice 0 until it is cancelled; -1 = never.
+  void submit(size_t index, engine::Request request, int64_t cancel_after) {
+    request.on_event = [this, index, cancel_after](const engine::Event& event) {
+      if (event.token && event.index + 1 == cancel_after) engine_.cancel(event.request);
+      const std::lock_guard lock(mutex_);
+      Answers& own = answers_[index];
+      if (event.token) own.tokens[event.choice].push_back(*event.token);
+      if (!event.finish) return;
+      own.ends[event.choice] = *event.finish;
+      if (!event.error.empty()) own.error = event.error;
+      --open_;
+      ended_.notify_all();
+    };
+    {
+      const std::lock_guard lock(mutex_);
+      open_ += request.choices;
+    }
+    const auto id = engine_.submit(std::move(request));
+    if (id.ok()) return;
+    fmt::print(stderr, "request {}: {}\n", index, id.error().message);
+    std::exit(2);
+  }
+  std::map<size_t, Answers> wait() {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [&] { return open_ == 0; });
+    return std::exchange(answers_, {});
+  }
+
+ private:
+  engine::Engine& engine_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::map<size_t, Answers> answers_;
+  int64_t open_ = 0;
+};
+
+struct Case {
+  engine::Request request;
+  int64_t cancel_after = -1;
+  int pause_us = 0;
+};
+
+std::vector<Case> random_cases(std::mt19937& random, int64_t vocab) {
+  std::vector<Case> cases(kRequests);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    engine::Request& request = cases[i].request;
+    request.ids.resize(1 + random() % 50);
+    for (int32_t& id : request.ids) id = int32_t(random() % uint64_t(vocab));
+    request.max_tokens = 1 + random() % 20;
+    request.ignore_eos = random() % 2 == 0;
+    engine::SamplingParams& sampling = request.sampling;
+    sampling.seed = random();
+    if (i % 2 == 1) {
+      sampling.temperature = 0.5 + double(random() % 10) / 10;
+      if (random() % 2 == 0) sampling.top_k = 1 + int64_t(random() % 20);
+      if (random() % 2 == 0) sampling.top_p = 0.7;
+      if (random() % 3 == 0) sampling.min_p = 0.05;
+    }
+    if (i % 8 == 3) sampling.repetition_penalty = 1.2;
+    if (i % 9 == 4) request.choices = 2;
+    if (i % 10 == 5) request.top_logprobs = 1;
+    if (random() % 5 == 0) cases[i].cancel_after = 1 + random() % 6;
+    cases[i].pause_us = int(random() % 3000);
+  }
+  return cases;
+}
+
+std::unique_ptr<engine::Engine> open_engine(engine::LoadedModel& model, int64_t slots) {
+  engine::EngineOptions options;
+  options.slots = slots;
+  options.context = kContext;
+  options.columns = {16};
+  options.attended = {kContext};
+  options.overlap = slots > 2;
+  options.greedy_graphs = slots % 2 == 1;
+  auto engine = engine::Engine::create(model, nullptr, options);
+  if (engine.ok()) return std::move(engine).value();
+  fmt::print(stderr, "{}\n", engine.error().message);
+  std::exit(2);
+}
+
+// Whether `got` is what the request gave alone, or the beginning of it where it was cancelled.
+bool equal(const Case& each, const Answers& got, const Answers& alone) {
+  if (!got.error.empty()) return false;
+  for (const auto& [choice, end] : got.ends) {
+    const auto place = got.tokens.find(choice);
+    const std::vector<int32_t> tokens =
+        place == got.tokens.end() ? std::vector<int32_t>{} : place->second;
+    const std::vector<int32_t>& wanted = alone.tokens.at(choice);
+    const bool cancelled = each.cancel_after >= 0 && end == engine::FinishReason::kCancelled;
+    if (cancelled ? tokens.size() > wanted.size() : tokens.size() != wanted.size()) return false;
+    if (!std::equal(tokens.begin(), tokens.end(), wanted.begin())) return false;
+  }
+  return int64_t(got.ends.size()) == each.request.choices;
+}
+
+int run(const std::string& folder, const std::string& executor) {
+  const char* given = std::getenv("CONTINUO_SEED");
+  const uint32_t seed = given != nullptr ? uint32_t(std::atoi(given)) : 20261125;
+  std::mt19937 random(seed);
+  engine::LoadOptions load{.model = folder, .dtype = "f32"};
+  load.executor.executor = executor;
+  auto model = engine::load_model(load);
+  if (!model.ok()) {
+    fmt::print(stderr, "{}\n", model.error().message);
+    return 2;
+  }
+  const std::vector<Case> cases = random_cases(random, (*model)->model->facts().vocab);
+  std::map<size_t, Answers> alone;
+  {
+    const auto engine = open_engine(**model, 2);  // two, for requests with two choices
+    Client client(*engine);
+    for (size_t i = 0; i < cases.size(); ++i) {
+      client.submit(i, cases[i].request, -1);
+      alone.merge(client.wait());
+    }
+  }
+  int wrong = 0, tokens = 0;
+  for (const int64_t slots : {3, 6}) {
+    const auto engine = open_engine(**model, slots);
+    Client client(*engine);
+    for (size_t i = 0; i < cases.size(); ++i) {
+      client.submit(i, cases[i].request, cases[i].cancel_after);
+      std::this_thread::sleep_for(std::chrono::microseconds(cases[i].pause_us));
+    }
+    for (const auto& [i, got] : client.wait()) {
+      for (const auto& [choice, each] : got.tokens) tokens += int(each.size());
+      if (equal(cases[i], got, alone.at(i))) continue;
+      ++wrong;
+      for (const auto& [choice, each] : got.tokens)
+        fmt::print(stderr, "slots {} request {}/{} T={} seed {}:\n  got   {}\n  alone {} {}\n",
+                   slots, i, choice, cases[i].request.sampling.temperature, seed,
+                   fmt::join(each, " "), fmt::join(alone.at(i).tokens[choice], " "), got.error);
+    }
+  }
+  fmt::print("{}: {} requests, {} tokens, {} wrong\n", folder, 2 * kRequests, tokens, wrong);
+  return wrong == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace continuo
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    fmt::print(stderr, "usage: batch_test GOLDEN_FOLDER [EXECUTOR]\n");
+    return 2;
+  }
+  return continuo::run(argv[1], argc > 2 ? argv[2] : "pjrt");
+}
