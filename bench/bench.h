@@ -8,11 +8,11 @@
 #include "base/result.h"
 #include "engine/loaded_model.h"
 #include "engine/stepper.h"
+#include "measure/bandwidth.h"
 
 namespace continuo::bench {
 
-// Read bandwidth of the host's memory in bytes a second, all cores: the best of several passes.
-double host_bandwidth();
+using measure::host_bandwidth;
 
 double median(std::vector<double> values);
 // Seconds that each call takes.

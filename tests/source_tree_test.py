@@ -20,6 +20,7 @@ ARROWS = {
     "runtime": {"base", "graph"},
     "text": {"base"},
     "engine": {"base", "graph", "ops", "checkpoint", "models", "runtime", "text"},
+    "measure": {"base", "graph", "ops", "checkpoint", "models", "runtime", "text", "engine"},
     "server": {"base", "graph", "ops", "checkpoint", "models", "runtime", "text", "engine"},
 }
 ARROWS["cli"] = set(ARROWS)

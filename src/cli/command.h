@@ -28,6 +28,7 @@ int fail(const Error& error);
 
 // Adds a command; its callback sets the exit code.
 void add_generate(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);

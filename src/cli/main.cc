@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   int exit_code = continuo::cli::kSuccess;
   continuo::cli::add_generate(app, exit_code);
   continuo::cli::add_serve(app, exit_code);
+  continuo::cli::add_bench(app, exit_code);
   continuo::cli::add_logits(app, exit_code);
   continuo::cli::add_verify(app, exit_code);
   continuo::cli::add_emit(app, exit_code);

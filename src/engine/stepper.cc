@@ -36,6 +36,12 @@ Status Stepper::check(const StepKey& key, const StepInput& input) const {
       return error(ErrorCode::kInvalidArgument,
                    "step [{},{}]: wanted no {} or, with a head that chooses tokens, {}, got {}",
                    key.rows, key.columns, name, rows, size);
+  for (size_t r = 0; key.uniform && r < rows; ++r)
+    if (key.columns != 1 || key.rows != options_.slots || input.start[r] != input.start[0] ||
+        input.length[r] != 1)
+      return error(ErrorCode::kInvalidArgument,
+                   "row {}: a uniform step wanted [{},1] with one start, got start {} length {}", r,
+                   options_.slots, input.start[r], input.length[r]);
   const int64_t attended = key.attended == 0 ? options_.context : key.attended;
   std::vector<bool> taken(static_cast<size_t>(options_.slots), false);
   for (size_t r = 0; r < rows; ++r) {
@@ -70,7 +76,7 @@ Status Stepper::check_tokens(const StepKey& key, const StepInput& input) const {
 
 Result<StepGraph> Stepper::write(const StepKey& key) const {
   const models::StepShape shape{key.rows,     key.columns,    options_.slots, options_.context,
-                                key.attended, options_.limit, key.head};
+                                key.attended, options_.limit, key.head,       key.uniform};
   return models::write_step(model_, shape, target_);
 }
 

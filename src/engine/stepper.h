@@ -31,6 +31,7 @@ struct StepKey {
   int64_t rows = 1, columns = 1;
   int64_t attended = 0;  // 0 = the whole context
   models::Head head = models::Head::kLast;
+  bool uniform = false;  // StepShape::uniform
   auto operator<=>(const StepKey&) const = default;
 };
 

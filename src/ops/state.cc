@@ -71,7 +71,11 @@ Value Step::append_kv(const std::string& name, Value x) {
   const int64_t H = x.dim(2), D = x.dim(3);
   StateArray& state = declare_state({name, StateKind::kKv, target_.kv, Shape{H, S, D}, S});
   const Value columns_in = convert(transpose(x, {0, 2, 1, 3}), target_.kv);  // [R,Hk,T,D]
-  if (T == 1 && target_.kv_write == KvWrite::kScatter) {
+  if (shape_.uniform) {
+    const Value zero = constant(graph(), DType::kI32, 0);
+    state.current =
+        dynamic_update_slice(state.current, columns_in, {zero, zero, scalar(start_, 0), zero});
+  } else if (T == 1 && target_.kv_write == KvWrite::kScatter) {
     state.current = scatter_kv(state.current, columns_in);
   } else {
     for (int64_t row = 0; row < R; ++row)

@@ -18,6 +18,7 @@ Step::Step(const StepShape& shape, const Target& target, HasTensor has, int64_t 
   input_ = g.argument("input", DType::kI32, {R, T + kRowFields});
   slot_ = field(kSlotField);
   start_ = field(kStartField);
+  if (shape_.uniform) start_ = broadcast_to(slice(start_, 0, 0, 1), {R});
   length_ = field(kLengthField);
   if (chooses_tokens(shape_.head)) last_ = g.argument("last", DType::kI32, {shape_.slots});
   tokens_ = last_.valid() ? fed_tokens() : slice(input_, 1, 0, T);

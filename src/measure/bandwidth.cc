@@ -1,10 +1,11 @@
+#include "measure/bandwidth.h"
+
 #include <chrono>
 #include <numeric>
 #include <thread>
+#include <vector>
 
-#include "bench/bench.h"
-
-namespace continuo::bench {
+namespace continuo::measure {
 
 double host_bandwidth() {
   const size_t count = size_t{1} << 27;  // 512 MiB of float32: far beyond any cache
@@ -30,4 +31,4 @@ double host_bandwidth() {
   return best;
 }
 
-}  // namespace continuo::bench
+}  // namespace continuo::measure
