@@ -61,7 +61,9 @@ Value Step::scatter_kv(Value array, Value x) {
   const Value lines = reshape(array, {shape_.slots * H * S, D});
   const Value old = reshape(take_rows(lines, flat), {R, H, D});
   const Value next = select(reshape(active_, {R, 1, 1}), reshape(x, {R, H, D}), old);
-  return reshape(put_rows(lines, flat, reshape(next, {R * H, D})), array.shape());
+  // Fused with the scatter, the read of `old` would make XLA write into a copy of the array.
+  const Value updates = optimization_barrier(reshape(next, {R * H, D}));
+  return reshape(put_rows(lines, flat, updates), array.shape());
 }
 
 Value Step::append_kv(const std::string& name, Value x) {
