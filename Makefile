@@ -8,7 +8,7 @@ export MODEL PROMPT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build setup setup-test setup-check setup-cuda configure test test-models check lint asan fuzz \
+.PHONY: help run build setup setup-test setup-check setup-cuda configure test test-models check lint asan tsan fuzz \
   fmt golden bench clean
 
 help: ## This list
@@ -43,7 +43,7 @@ test-models: build ## The real models against their reference logits
 	@smollm2=$$(scripts/fetch-model.sh smollm2) && gemma=$$(scripts/fetch-model.sh gemma-3-270m) && \
 	  CONTINUO_SMOLLM2="$$smollm2" CONTINUO_GEMMA_3_270M="$$gemma" ctest --preset models
 
-check: lint asan fuzz ## Format, lints, sanitizers, a minute of fuzzing a parser
+check: lint asan tsan fuzz ## Format, lints, sanitizers, a minute of fuzzing a parser
 
 lint: setup-check configure ## clang-format, clang-tidy, rustfmt, clippy
 	@scripts/lint.sh
@@ -52,6 +52,11 @@ asan: setup-check ## Unit and golden tests under the address and undefined-behav
 	@[[ build/asan/build.ninja -nt CMakePresets.json ]] || cmake --preset asan
 	@ninja -C build/asan
 	@ctest --preset asan
+
+tsan: setup-check ## The engine's threads, over a device that is none, under the thread sanitizer
+	@[[ build/tsan/build.ninja -nt CMakePresets.json ]] || cmake --preset tsan
+	@ninja -C build/tsan engine_test
+	@ctest --preset tsan
 
 fuzz: setup-check ## Every fuzzer in turn: SECONDS=60 each
 	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz

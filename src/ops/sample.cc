@@ -91,7 +91,7 @@ struct Row {
 Value threshold(Value ukeys, Value amounts, Value wanted, Value off,
                 const std::function<Value(Value t, const Row&)>& least, const Row& row) {
   Graph& g = ukeys.graph();
-  const Shape shape = wanted.shape();
+  const Shape& shape = wanted.shape();
   enum { kKeys, kAmounts, kWanted, kLargest, kTemperature, kBit, kFound, kDone };
   const Value total = reduce_sum(amounts, {1}, true);
   const Value first = fill(g, DType::kU32, shape, 0);
