@@ -1,6 +1,7 @@
 // For this folder's tests: an Executor in host memory that computes nothing, and counts.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,6 +31,7 @@ class FakeExecutor final : public runtime::Executor {
   const runtime::DeviceInfo& info() const override { return info_; }
   std::string options_key() const override { return ""; }
   Result<runtime::ProgramPtr> compile(const std::string&) override {
+    ++compiles;
     return runtime::ProgramPtr(std::make_unique<Program>(*this));
   }
   Result<runtime::ProgramPtr> deserialize(std::span<const std::byte>) override {
@@ -49,6 +51,7 @@ class FakeExecutor final : public runtime::Executor {
   graph::Target target() const override { return {}; }
 
   int uploads = 0, runs = 0;
+  std::atomic<int> compiles = 0;
   bool upload_fails = false, run_fails = false;
   std::vector<Shape> outputs;
 

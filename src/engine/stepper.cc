@@ -109,6 +109,8 @@ Status Stepper::prepare(std::span<const StepKey> keys,
   for (const StepKey& key : keys) {
     if (programs_.contains(key)) continue;
     CONTINUO_TRY(StepGraph graph, write(key));
+    // A compiler may abort over sizes that no file backs: what the file lacks is an error first.
+    CONTINUO_RETURN_IF_ERROR(weights_.check(graph.weights));
     jobs.push_back({key, std::move(graph), {}});
   }
   std::atomic<size_t> next{0};

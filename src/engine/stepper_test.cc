@@ -37,7 +37,9 @@ std::string cache_folder() {
 // The golden model over an executor.
 struct Loaded {
   explicit Loaded(runtime::Executor& executor, graph::Target target = {})
-      : checkpoint(must(checkpoint::open(kLlama))),
+      : Loaded(executor, must(checkpoint::open(kLlama)), target) {}
+  Loaded(runtime::Executor& executor, checkpoint::Checkpoint opened, const graph::Target& target)
+      : checkpoint(std::move(opened)),
         model(must(make_model(checkpoint))),
         cache({cache_folder()}),
         weights(executor, *checkpoint.tensors),
@@ -292,6 +294,16 @@ TEST_F(StepperChecks, AFailedStepTakesTheState) {
   EXPECT_EQ(executor_.runs, 2);
   ASSERT_TRUE(loaded_.stepper.reset().ok());
   EXPECT_TRUE(loaded_.stepper.run(key, input).ok());
+}
+
+TEST_F(StepperChecks, WhatTheFileLacksIsFoundBeforeCompiling) {
+  checkpoint::Checkpoint lying = must(checkpoint::open(kLlama));
+  lying.config["vocab_size"] = int64_t{1} << 30;
+  Loaded loaded(executor_, std::move(lying), {});
+  const Status status = loaded.stepper.prepare(kAllRows);
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().message, HasSubstr("wanted shape [1073741824,"));
+  EXPECT_EQ(executor_.compiles, 0);
 }
 
 TEST_F(StepperChecks, FeedsAndSamplingsAreOneARow) {

@@ -100,7 +100,7 @@ Result<HostTensor> assemble(const checkpoint::TensorSource& source, const Weight
   return tensor;
 }
 
-Status Weights::check(const WeightSpec& spec) const {
+Status Weights::check_one(const WeightSpec& spec) const {
   if (static_cast<int64_t>(spec.sources.size()) * spec.source_shape.elements() !=
       spec.shape.elements())
     return error(ErrorCode::kInternal, "{}: {} sources of {} do not make {}", spec.name,
@@ -142,22 +142,29 @@ std::optional<HostView> as_it_lies(const checkpoint::TensorSource& source, const
 
 }  // namespace
 
-Status Weights::load(const std::vector<WeightSpec>& specs, bool show_progress) {
-  std::vector<const WeightSpec*> wanted;
+Status Weights::check(const std::vector<WeightSpec>& specs) const {
   std::string problems;
-  int64_t total = 0, problem_count = 0;
+  int64_t count = 0;
   for (const WeightSpec& spec : specs) {
-    if (entries_.count(spec.name) != 0) continue;
-    if (Status status = check(spec); !status.ok()) {
-      if (++problem_count <= 8) problems += (problems.empty() ? "" : "; ") + status.error().message;
-      continue;
-    }
+    if (entries_.contains(spec.name)) continue;
+    const Status status = check_one(spec);
+    if (!status.ok() && ++count <= 8)
+      problems += (problems.empty() ? "" : "; ") + status.error().message;
+  }
+  if (count == 0) return ok_status();
+  return error(ErrorCode::kInvalidArgument, "{}{}", problems,
+               count > 8 ? fmt::format("; and {} more", count - 8) : "");
+}
+
+Status Weights::load(const std::vector<WeightSpec>& specs, bool show_progress) {
+  CONTINUO_RETURN_IF_ERROR(check(specs));
+  std::vector<const WeightSpec*> wanted;
+  int64_t total = 0;
+  for (const WeightSpec& spec : specs) {
+    if (entries_.contains(spec.name)) continue;
     wanted.push_back(&spec);
     total += spec.shape.elements() * int64_t(byte_size(spec.dtype));
   }
-  if (problem_count > 0)
-    return error(ErrorCode::kInvalidArgument, "{}{}", problems,
-                 problem_count > 8 ? fmt::format("; and {} more", problem_count - 8) : "");
 
   // Readers assemble in parallel; the executor takes one upload at a time.
   Progress progress("loading", total, show_progress);

@@ -19,9 +19,10 @@ class Weights {
   Weights(runtime::Executor& executor, const checkpoint::TensorSource& source)
       : executor_(executor), source_(source) {}
 
+  // Missing or misshapen tensors are named in one error (eight of them, and how many more).
+  Status check(const std::vector<ops::WeightSpec>& specs) const;
   // Loads those of `specs` that are not there yet, in several threads, tensor by tensor, letting go
-  // of the file's pages. Missing or misshapen tensors are named in one error (eight of them, and
-  // how many more), before anything is read.
+  // of the file's pages. Checks them all before anything is read.
   Status load(const std::vector<ops::WeightSpec>& specs, bool show_progress);
   // nullptr where load() has not seen it.
   runtime::Buffer* find(const std::string& name) const;
@@ -32,7 +33,7 @@ class Weights {
     runtime::BufferPtr buffer;
     HostTensor host;  // what the buffer reads in place, where it does
   };
-  Status check(const ops::WeightSpec& spec) const;
+  Status check_one(const ops::WeightSpec& spec) const;
 
   runtime::Executor& executor_;
   const checkpoint::TensorSource& source_;

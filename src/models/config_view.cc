@@ -11,7 +11,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int64_t kLargest = int64_t{1} << 31;
+constexpr int64_t kLargest = (int64_t{1} << 31) - 1;  // what an i32 index reaches
 
 std::string shown(const json& value) {
   std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -35,7 +35,7 @@ class ConfigView {
   explicit ConfigView(const nlohmann::json& object, std::string where = "config.json");
 
   bool has(const Keys& keys) const;  // there and not null
-  // A size: 1 .. 2^31. The second form gives `fallback` where the key is absent or null.
+  // A size: 1 .. 2^31 - 1. The second form gives `fallback` where the key is absent or null.
   int64_t size(const Keys& keys) const;
   int64_t size(const Keys& keys, int64_t fallback) const;
   // Any integer.

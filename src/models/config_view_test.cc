@@ -46,7 +46,7 @@ TEST_F(ConfigViewTest, Sizes) {
   for (const char* key : {"half", "negative", "zero", "huge", "vast", "yes", "word", "sizes"}) {
     EXPECT_EQ(
         refusal([&] { view_.size(key); }),
-        fmt::format("model/config.json: \"{}\": wanted an integer from 1 to 2147483648, got {}",
+        fmt::format("model/config.json: \"{}\": wanted an integer from 1 to 2147483647, got {}",
                     key, object_[key].dump()));
     EXPECT_NE(refusal([&] { view_.size(key, 1); }), "") << key;
   }
