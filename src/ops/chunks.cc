@@ -12,13 +12,6 @@ constexpr double kGone = -1e30;      // exp gives an exact 0
 
 bool power_of_two(int64_t n) { return n > 0 && (n & (n - 1)) == 0; }
 
-// 1 where how(row, column), else 0: [size,size].
-Value index_mask(Graph& graph, int64_t size, Compare how) {
-  const Value row = iota(graph, DType::kI32, {size, size}, 0);
-  const Value column = iota(graph, DType::kI32, {size, size}, 1);
-  return compare(row, how, column);
-}
-
 // [[upper, 0], [below, lower]] of [...,s,s] blocks.
 Value join_blocks(Value upper, Value below, Value lower) {
   const Value none = fill(upper.graph(), upper.dtype(), upper.shape(), 0);
@@ -26,6 +19,12 @@ Value join_blocks(Value upper, Value below, Value lower) {
 }
 
 }  // namespace
+
+Value index_mask(Graph& graph, int64_t size, Compare how) {
+  const Value row = iota(graph, DType::kI32, {size, size}, 0);
+  const Value column = iota(graph, DType::kI32, {size, size}, 1);
+  return compare(row, how, column);
+}
 
 int64_t chunk_size(int64_t columns, int64_t wanted) {
   check(power_of_two(wanted), "chunk_size", "wanted a power of two, got {}", wanted);

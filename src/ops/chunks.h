@@ -8,6 +8,9 @@
 
 namespace continuo::ops {
 
+// how(row, column) of a square's indices: bool [size,size].
+Value index_mask(Graph& graph, int64_t size, Compare how);
+
 // The chunk for T columns: `wanted`, or the power of two that holds fewer.
 int64_t chunk_size(int64_t columns, int64_t wanted);
 

@@ -18,6 +18,8 @@ struct SsdInputs {
   Value d;      // [H], or empty: no skip
   Value state;  // [R,G,N,r*P]: both its products are plain matrix products
   Value valid;  // [R,T], true up to a row's length; empty = all
+  // Of a chunk's products; sums of decays are float32 whatever it is.
+  Precision precision = Precision::kHighest;
 };
 struct SsdResult {
   Value y;      // [R,T,H,P]
