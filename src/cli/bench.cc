@@ -131,6 +131,11 @@ void add_bench(CLI::App& app, int& exit_code) {
                    "every row at its own position, all at one (a graph for this only), or both")
       ->check(CLI::IsMember({"ragged", "uniform", "both"}))
       ->capture_default_str();
+  command
+      ->add_option("--ahead", options->steps.ahead,
+                   "steps launched before the tokens of the last are waited for, timed together")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   command->add_flag("--serve", options->serve, "drive the engine instead of the bare step");
   command->add_option("--requests", options->serving.requests, "with --serve: how many")
       ->check(CLI::Range(1, 1 << 20))

@@ -74,8 +74,23 @@ class Batch {
     return seconds_since(start);
   }
 
-  // One token of every row, fed on the device; seconds from the launch to its tokens.
-  Result<double> decode(int64_t step, bool uniform) {
+  // `count` tokens of every row, fed on the device; seconds a step from the first launch until the
+  // last one's tokens are on the host.
+  Result<double> decode(int64_t step, int64_t count, bool uniform) {
+    const auto start = Clock::now();
+    runtime::BufferPtr last;
+    for (int64_t i = 0; i < count; ++i) {
+      CONTINUO_TRY(engine::StepOutput output,
+                   stepper_.run(decode_key(uniform), decode_input(step + i, uniform)));
+      last = std::move(output.head);
+    }
+    CONTINUO_TRY([[maybe_unused]] const HostTensor tokens, last->download());
+    return seconds_since(start) / double(count);
+  }
+  engine::Stepper& stepper() { return stepper_; }
+
+ private:
+  engine::StepInput decode_input(int64_t step, bool uniform) const {
     const size_t rows = size_t(rows_);
     engine::StepInput input{std::vector<int32_t>(rows, 1),
                             std::vector<int32_t>(rows),
@@ -88,14 +103,8 @@ class Batch {
       // Ragged rows stand at places of their own, up to a sixteenth of the prompt apart.
       if (!uniform) input.start[r] -= int32_t((r * 37) % size_t(1 + options_.prompt / 16));
     }
-    const auto start = Clock::now();
-    CONTINUO_TRY(const engine::StepOutput output, stepper_.run(decode_key(uniform), input));
-    CONTINUO_TRY([[maybe_unused]] const HostTensor tokens, output.head->download());
-    return seconds_since(start);
+    return input;
   }
-  engine::Stepper& stepper() { return stepper_; }
-
- private:
   engine::StepKey prefill_key() const { return {1, columns_, 0, Head::kArgmax}; }
   engine::StepKey decode_key(bool uniform) const { return {rows_, 1, 0, Head::kArgmax, uniform}; }
   const StepBenchOptions& options_;
@@ -129,11 +138,13 @@ Result<std::vector<StepBenchLine>> bench_steps(engine::LoadedModel& model,
     CONTINUO_TRY(const double prefill, batch.prefill());
     CONTINUO_TRY(double bandwidth, measure::bandwidth(*model.executor));
     std::vector<double> times[2];
-    for (int64_t step = 0; step < options.tokens; ++step)
+    const int64_t burst = std::min(options.ahead, options.tokens);
+    for (int64_t step = 0; step + burst <= options.tokens; step += burst)
       for (const bool uniform : {false, true})
         if (uniform ? options.uniform : options.ragged) {
-          CONTINUO_TRY(const double seconds, batch.decode(step, uniform));
-          if (step >= std::min<int64_t>(3, options.tokens - 1)) times[uniform].push_back(seconds);
+          CONTINUO_TRY(const double seconds, batch.decode(step, burst, uniform));
+          if (step >= std::min<int64_t>(3, options.tokens - burst))
+            times[uniform].push_back(seconds);
         }
     CONTINUO_TRY(const double after, measure::bandwidth(*model.executor));
     bandwidth = std::max(bandwidth, after);

@@ -16,6 +16,7 @@ struct StepBenchOptions {
   int64_t context = 0;  // positions a slot holds, all attended; 0 = the next power of two
   bool best = false;    // of the steps' times; else their median
   bool ragged = true, uniform = false;
+  int64_t ahead = 1;  // steps launched before the last one's tokens are waited for; timed together
 };
 
 struct StepBenchLine {
