@@ -83,33 +83,46 @@ Value segment_sums(Value log_decay) {  // [R,H,Q] -> [R,H,Q,Q]
                 constant(graph, DType::kF32, -std::numeric_limits<double>::infinity()));
 }
 
-// log_decay:[R,Q,H] xdt:[R,Q,H,P] b, c:[R,Q,G,N] -> {next state, y without the skip}
-std::pair<Value, Value> one_chunk(Value log_decay, Value xdt, Value b, Value c, Value state,
-                                  Precision precision) {
-  const auto product = [&](const char* spec, Value left, Value right) {
-    return einsum(spec, left, right, DType::kF32, precision);
-  };
+// What a chunk of Q columns gives without the state before it.
+struct Chunk {
+  Value inside;      // [R,Q,H,P]: of y, what the chunk's own columns give
+  Value from_start;  // [R,Q,H]: decay from the chunk's start through each column
+  Value update;      // [R,G,N,r*P]: the inputs, decayed to the chunk's end
+};
+
+// log_decay:[R,Q,H] xdt:[R,Q,H,P] b, c:[R,Q,G,N]
+Chunk inside_chunk(Value log_decay, Value xdt, Value b, Value c, Precision precision) {
   const int64_t R = xdt.dim(0), Q = xdt.dim(1), H = xdt.dim(2), P = xdt.dim(3);
   const int64_t G = b.dim(2), r = H / G;
   log_decay = transpose(log_decay, {0, 2, 1});  // [R,H,Q]
   const Value sums = segment_sums(log_decay);
-  // Inside the chunk: (c_i . b_j) exp(S[i,j]) weighs x_j for y_i.
-  const Value scores = product("rign,rjgn->rgij", c, b);
+  // (c_i . b_j) exp(S[i,j]) weighs x_j for y_i.
+  const Value scores = einsum("rign,rjgn->rgij", c, b, DType::kF32, precision);
   const Value weights =
       reshape(reshape(exp(sums), {R, G, r, Q, Q}) * expand_dims(scores, 2), {R, H, Q, Q});
-  const Value inside =
-      transpose(product("rhij,rhjp->rhip", weights, transpose(xdt, {0, 2, 1, 3})), {0, 2, 1, 3});
-  // From the state before the chunk, decayed to each column.
-  const Value from_start = transpose(exp(cumsum(log_decay, 2)), {0, 2, 1});  // [R,Q,H]
-  const Value carried = reshape(product("rign,rgnf->rigf", c, state), {R, Q, H, P});
-  const Value y = inside + carried * expand_dims(from_start, 3);
-  // The state after it: each input decayed to the chunk's end.
+  const Value inside = einsum("rhij,rjhp->rihp", weights, xdt, DType::kF32, precision);
   const Value to_end =
       transpose(reshape(exp(slice(sums, 2, Q - 1, Q)), {R, H, Q}), {0, 2, 1});  // [R,Q,H]
   const Value late = reshape(xdt * expand_dims(to_end, 3), {R, Q, G, r * P});
-  const Value whole = reshape(slice(from_start, 1, Q - 1, Q), {R, G, 1, r});
-  const Value next = state * over_channels(whole, P) + product("rjgn,rjgf->rgnf", b, late);
-  return {next, y};
+  return {inside, transpose(exp(cumsum(log_decay, 2)), {0, 2, 1}),
+          einsum("rjgn,rjgf->rgnf", b, late, DType::kF32, precision)};
+}
+
+// y without the skip, from the state before the chunk: [R,G,N,r*P].
+Value with_state(const Chunk& chunk, Value c, Value state, Precision precision) {
+  const Value read = einsum("rign,rgnf->rigf", c, state, DType::kF32, precision);
+  return chunk.inside + reshape(read, chunk.inside.shape()) * expand_dims(chunk.from_start, 3);
+}
+
+// The state before each of n chunks and after the last, [R,n+1,G,N,r*P]: a sum over what the chunks
+// before it leave, decayed by those between. updates: [R,n,G,N,r*P], log_whole:[R,n,H].
+Value states_between(Value state, Value updates, Value log_whole, const Sizes& z) {
+  const int64_t n = updates.dim(1);
+  const Value sums = segment_sums(pad(transpose(log_whole, {0, 2, 1}), 2, 1, 0));
+  const Value weights = reshape(exp(sums), {z.R, z.G, z.r, n + 1, n + 1});
+  const Value left =
+      reshape(concat({expand_dims(state, 1), updates}, 1), {z.R, n + 1, z.G, z.N, z.r, z.P});
+  return reshape(einsum("rghij,rjgnhp->rignhp", weights, left), {z.R, n + 1, z.G, z.N, z.r * z.P});
 }
 
 }  // namespace
@@ -145,20 +158,50 @@ SsdResult chunk_ssd(const SsdInputs& in, int64_t chunk) {
   const auto [state, y] = scan_spans(
       in.state, {in.dt * in.a, in.x * expand_dims(in.dt, 3), in.b, in.c}, std::min(chunk, z.T),
       [&](Value s, const std::vector<Value>& at) {
-        return one_chunk(at[0], at[1], at[2], at[3], s, in.precision);
+        const Chunk parts = inside_chunk(at[0], at[1], at[2], at[3], in.precision);
+        const int64_t Q = at[0].dim(1);
+        const Value whole = reshape(slice(parts.from_start, 1, Q - 1, Q), {z.R, z.G, 1, z.r});
+        return std::pair(s * over_channels(whole, z.P) + parts.update,
+                         with_state(parts, at[3], s, in.precision));
       },
       {in.valid, {}});
   return {with_skip(y, in), state};
+}
+
+SsdResult parallel_ssd(const SsdInputs& in, int64_t chunk) {
+  const Sizes z = check_sizes(in);
+  check(chunk >= 1, "ssd", "wanted a chunk of at least 1, got {}", chunk);
+  const int64_t Q = std::min(chunk, z.T), n = (z.T + Q - 1) / Q;
+  // [R,T,...] -> [R*n,Q,...]
+  const auto cut = [&](Value array) {
+    std::vector<int64_t> sizes = array.shape().dims();
+    sizes[0] = z.R * n;
+    sizes[1] = Q;
+    return reshape(pad(array, 1, 0, n * Q - z.T), Shape(sizes));
+  };
+  const Value log_decay = cut(in.dt * in.a), c = cut(in.c);
+  const Chunk parts =
+      inside_chunk(log_decay, cut(in.x * expand_dims(in.dt, 3)), cut(in.b), c, in.precision);
+  const Value states =
+      states_between(in.state, reshape(parts.update, {z.R, n, z.G, z.N, z.r * z.P}),
+                     reshape(reduce_sum(log_decay, {1}), {z.R, n, z.H}), z);
+  const Value before = reshape(slice(states, 1, 0, n), {z.R * n, z.G, z.N, z.r * z.P});
+  const Value y = reshape(with_state(parts, c, before, in.precision), {z.R, n * Q, z.H, z.P});
+  Value last = reshape(slice(states, 1, n, n + 1), in.state.shape());
+  // Decay 1 and input 0 are not enough to keep an idle row's bits: they make +0 of -0.
+  if (in.valid.valid())
+    last = select(reshape(slice(in.valid, 1, 0, 1), {z.R, 1, 1, 1}), last, in.state);
+  return {with_skip(slice(y, 1, 0, z.T), in), last};
 }
 
 SsdResult ssd(Step& step, SsdInputs in, int64_t chunk) {
   in.valid = step.valid();
   if (step.columns() == 1) return step_ssd(in);
   if (step.target().naive_recurrences) return naive_ssd(in);
-  // Longer chunks pay where a loop's turn is dear and matrix products are cheap.
-  in.precision = step.target().exact_dots ? Precision::kHighest : Precision::kDefault;
-  if (chunk == 0) chunk = step.target().platform == "cpu" ? 64 : 256;
-  return chunk_ssd(in, chunk);
+  // A CPU keeps a short chunk in its cache; a GPU wants few large products, and no loop.
+  const bool cpu = step.target().platform == "cpu";
+  if (chunk == 0) chunk = cpu ? 64 : 128;
+  return cpu ? chunk_ssd(in, chunk) : parallel_ssd(in, chunk);
 }
 
 }  // namespace continuo::ops

@@ -26,11 +26,12 @@ struct SsdResult {
   Value state;  // [R,G,N,r*P] after the last column
 };
 
-// The spellings: a loop over columns (the oracle), one column by itself, and matrix products over
-// `chunk` columns at a time.
+// The spellings: a loop over columns (the oracle), one column by itself, matrix products over
+// `chunk` columns one chunk after another, and over all chunks at once (the paper's section 6).
 SsdResult naive_ssd(const SsdInputs& inputs);
 SsdResult step_ssd(const SsdInputs& inputs);
 SsdResult chunk_ssd(const SsdInputs& inputs, int64_t chunk);
+SsdResult parallel_ssd(const SsdInputs& inputs, int64_t chunk);
 // The best of them for T; padding columns of dt 0 leave the state bit for bit. chunk 0: what is
 // fastest on the step's target.
 SsdResult ssd(Step& step, SsdInputs inputs, int64_t chunk = 0);

@@ -67,7 +67,10 @@ void compare_all(const Case& z, const std::vector<int64_t>& chunks, double toler
   const Data in = make_inputs(z);
   expect_spellings(in, reference(z, in), tolerance, [&](const NamedValues& values) {
     std::vector<SsdResult> results{naive_ssd(of(values))};
-    for (const int64_t chunk : chunks) results.push_back(chunk_ssd(of(values), chunk));
+    for (const int64_t chunk : chunks) {
+      results.push_back(chunk_ssd(of(values), chunk));
+      results.push_back(parallel_ssd(of(values), chunk));
+    }
     if (z.T == 1) results.push_back(step_ssd(of(values)));
     return results;
   });
@@ -92,7 +95,8 @@ TEST(Ssd, LongSequencesThatForgetNowAndThen) {
   std::vector<float>& dt = in.at("dt").values;
   for (size_t i = 0; i < dt.size(); i += 37) dt[i] = 60;
   expect_spellings(in, reference(z, in), 1e-5, [](const NamedValues& values) {
-    return std::vector{chunk_ssd(of(values), 64), chunk_ssd(of(values), 256)};
+    return std::vector{chunk_ssd(of(values), 64), chunk_ssd(of(values), 256),
+                       parallel_ssd(of(values), 64)};
   });
 }
 
@@ -101,13 +105,19 @@ TEST(Ssd, PaddingLeavesTheStateBitForBit) {
   for (float& dt : in.at("dt").values) dt = 0;
   const auto states = run_on(in, [](const NamedValues& values) {
     return std::vector{naive_ssd(of(values)).state, chunk_ssd(of(values), 4).state,
-                       chunk_ssd(of(values), 11).state};
+                       chunk_ssd(of(values), 11).state, parallel_ssd(of(values), 4).state};
   });
   EXPECT_THAT(states, testing::Each(in.at("state").values));
 }
 
-TEST(Ssd, PaddingAndIdleRowsLeaveNoTrace) {
-  constexpr int64_t R = 3, T = 13, H = 6, P = 5, G = 2, N = 4;
+struct RaggedCase {
+  static constexpr int64_t T = 13;
+  Data in;
+  WriteStep op;
+};
+
+RaggedCase ragged_case(const std::function<SsdResult(Step&, SsdInputs)>& spelling) {
+  constexpr int64_t R = 3, T = RaggedCase::T, H = 6, P = 5, G = 2, N = 4;
   Data in;
   in["x"] = random_floats({R, T, H, P}, 1);
   in["dt"] = random_floats({R, T, H}, 2, 0, 1);
@@ -115,25 +125,34 @@ TEST(Ssd, PaddingAndIdleRowsLeaveNoTrace) {
   in["c"] = random_floats({R, T, G, N}, 4);
   in["w.a"] = random_floats({H}, 5, -2, -0.1F);
   in["state.s"] = random_floats({R, G, N, H / G * P}, 6);
-  const auto op = [](Step& step, const NamedValues& values) {
+  const auto op = [=](Step& step, const NamedValues& values) {
     const Value dt = select(expand_dims(step.valid(), -1), values.at("dt"),
                             constant(step.graph(), DType::kF32, 0));
     const Value state = step.load_state("s", {G, N, H / G * P});
-    const SsdResult result = ssd(step,
-                                 {values.at("x"),
-                                  dt,
-                                  step.weight("w.a", {H}),
-                                  values.at("b"),
-                                  values.at("c"),
-                                  {},
-                                  state,
-                                  {}},
-                                 4);
+    const SsdResult result = spelling(step, {values.at("x"),
+                                             dt,
+                                             step.weight("w.a", {H}),
+                                             values.at("b"),
+                                             values.at("c"),
+                                             {},
+                                             state,
+                                             step.valid()});
     step.store_state("s", result.state);
     return result.y;
   };
-  expect_no_trace(in, T, op);
-  expect_padding_keeps_bits(in, T, op, {"b"}, {"x", "dt"});
+  return {in, op};
+}
+
+TEST(Ssd, PaddingAndIdleRowsLeaveNoTrace) {
+  const RaggedCase z =
+      ragged_case([](Step& step, const SsdInputs& in) { return ssd(step, in, 4); });
+  expect_no_trace(z.in, z.T, z.op);
+  expect_padding_keeps_bits(z.in, z.T, z.op, {"b"}, {"x", "dt"});
+}
+
+TEST(Ssd, PaddingAndIdleRowsLeaveNoTraceInParallel) {
+  const RaggedCase z = ragged_case([](Step&, const SsdInputs& in) { return parallel_ssd(in, 4); });
+  expect_no_trace(z.in, z.T, z.op, false);
 }
 
 TEST(Ssd, RefusesGroupsThatDoNotDivideTheHeads) {

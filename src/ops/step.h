@@ -67,8 +67,8 @@ struct StepShape {
   int64_t attended = 0;  // C; 0 = S. Host: start[r] + length[r] <= C
   int64_t limit = 0;     // the longest sequence served, 0 = S: chooses longrope's factors
   Head head = Head::kLast;
-  // Only to measure what raggedness costs: every row is at row 0's position, and rows == slots write
-  // their keys and values at once.
+  // Only to measure what raggedness costs: every row is at row 0's position, and rows == slots
+  // write their keys and values at once.
   bool uniform = false;
 };
 
