@@ -17,10 +17,11 @@ enum class KvWrite {
 
 struct Target {
   std::string platform = "cpu";
-  DType weights = DType::kF32;  // linear weights and embeddings on the device
-  DType kv = DType::kF32;       // keys and values; recurrent state is always float32
-  bool linear_out_in = false;   // layout of a linear weight: [out,in], or [in,out]
-  bool exact_dots = true;       // ask for HIGHEST precision (CUDA may otherwise use TF32)
+  DType weights = DType::kF32;   // linear weights and embeddings on the device
+  DType kv = DType::kF32;        // keys and values; recurrent state is always float32
+  bool linear_out_in = false;    // layout of a linear weight: [out,in], or [in,out]
+  bool one_row_as_sums = false;  // x:[1,in] @ w:[out,in] as sums over w's lines, not as a product
+  bool exact_dots = true;        // ask for HIGHEST precision (CUDA may otherwise use TF32)
   KvWrite kv_write = KvWrite::kUpdateSlice;
   bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
   std::vector<std::string> kernels;  // custom calls that the executor has

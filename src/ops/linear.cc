@@ -15,8 +15,10 @@ Value matmul(Step& step, Value x, Value w, bool out_in) {
         w.describe());
   // Flat rows: a plain matrix product is the form every backend has a fast path for.
   const Value rows = reshape(convert(x, w.dtype()), {-1, x.dim(-1)});
+  const bool sums = out_in && rows.dim(0) == 1 && step.target().one_row_as_sums;
   const Value y =
-      dot_general(rows, w, {{}, {}, {1}, {out_in ? 1 : 0}}, DType::kF32, precision(step));
+      sums ? expand_dims(reduce_sum(convert(w, DType::kF32) * convert(rows, DType::kF32), {1}), 0)
+           : dot_general(rows, w, {{}, {}, {1}, {out_in ? 1 : 0}}, DType::kF32, precision(step));
   std::vector<int64_t> sizes = x.shape().dims();
   sizes.back() = y.dim(1);
   return reshape(y, Shape(sizes));

@@ -55,6 +55,23 @@ TEST(Linear, BothLayoutsAndEveryBias) {
       for (bool present : {false, true}) expect_linear(out_in, bias, present);
 }
 
+TEST(Linear, OneRowAsSumsIsTheProduct) {
+  const StepShape shape{.rows = 1, .columns = 1, .slots = 1, .context = 1};
+  std::vector<std::vector<float>> results;
+  for (const bool sums : {false, true}) {
+    Target target;
+    target.linear_out_in = true;
+    target.one_row_as_sums = sums;
+    TestStep test(shape, target);
+    const Value y = linear(test.step, test.input("x", random_f32({1, 1, 37}, 1)), "l", 11);
+    test.give("l.weight", random_f32({11, 37}, 2));
+    results.push_back(floats(test.run(y)[0]));
+    EXPECT_EQ(test.step.graph().text().find("dot_general") == std::string::npos, sums);
+  }
+  EXPECT_EQ(results[0].size(), 11u);
+  EXPECT_LE(max_difference(results[0], results[1]), 1e-6);
+}
+
 TEST(Embedding, TakesRowsAndReadsThemBackAsAHead) {
   constexpr int64_t V = 7;
   TestStep test(kShape);

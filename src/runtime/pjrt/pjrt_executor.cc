@@ -77,7 +77,8 @@ graph::Target PjrtExecutor::target() const {
   target.weights = DType::kBF16;
   target.kv = DType::kBF16;
   target.linear_out_in = true;
-  target.exact_dots = false;  // bf16 operands; set it when computing in float32
+  target.one_row_as_sums = true;  // XLA pads a lone row to a tile of its matrix kernels
+  target.exact_dots = false;      // bf16 operands; set it when computing in float32
   target.kv_write = graph::KvWrite::kScatter;
   return target;
 }
