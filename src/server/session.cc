@@ -52,6 +52,12 @@ bool gone(const error_code& failure) {
              : failure == http::error::end_of_stream || failure == http::error::partial_message;
 }
 
+// HTTP/1.0 knew no Host.
+bool names_one_host(const HttpRequest& request) {
+  const size_t count = request.count(http::field::host);
+  return count == 1 ? !request[http::field::host].empty() : count == 0 && request.version() < 11;
+}
+
 asio::awaitable<error_code> read_head(Connection& connection, Parser& parser) {
   const auto [failure, count] = co_await http::async_read_header(
       connection.socket(), connection.buffer(), parser, asio::as_tuple(asio::use_awaitable));
@@ -94,8 +100,12 @@ class Session {
       co_return co_await refuse(exchange, read_error(head, app_.options), "other");
     }
     Exchange exchange(connection_, app_.options, HttpRequest(parser.get().base()));
+    if (!names_one_host(exchange.request())) {  // RFC 9112, 3.2
+      ApiError wrong{400, "A request has one header Host.", "bad_http"};
+      co_return co_await refuse(exchange, std::move(wrong), "other");
+    }
     const Routed routed = route(app_, exchange);
-    if (auto wrong = check_head(exchange, routed, parser))
+    if (auto wrong = check_head(routed, parser))
       co_return co_await turn_away(exchange, std::move(*wrong), routed, parser, deadline);
 
     const uint64_t most =
@@ -122,10 +132,7 @@ class Session {
     return routed.route != nullptr ? routed.route->path : "other";
   }
 
-  std::optional<ApiError> check_head(const Exchange& exchange, const Routed& routed,
-                                     const Parser& parser) const {
-    if (exchange.request().version() >= 11 && exchange.header("Host").empty())
-      return ApiError{400, "The header Host is missing.", "bad_http"};
+  std::optional<ApiError> check_head(const Routed& routed, const Parser& parser) const {
     if (routed.error) return routed.error;
     if (routed.route->posted() && !parser.chunked() && !parser.content_length())
       return ApiError{411, "The request has no body: send Content-Length.", "length_required"};

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -31,7 +32,7 @@ class TestClient {
                           nullptr, &found),
               0);
     socket_ = ::socket(found->ai_family, SOCK_STREAM, 0);
-    const timeval limit{20, 0};
+    const timeval limit{kSilence, 0};
     setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     EXPECT_EQ(connect(socket_, found->ai_addr, found->ai_addrlen), 0);
     freeaddrinfo(found);
@@ -64,7 +65,7 @@ class TestClient {
     }
     return std::exchange(input_, "");
   }
-  bool ended() { return !more() && input_.empty(); }
+  bool ended() { return !more() && input_.empty(); }  // a silent server is a failure, see more()
 
   // The next answer on this connection; `head` for one to a HEAD request.
   Reply reply(bool head = false) {
@@ -73,7 +74,7 @@ class TestClient {
     if (end == std::string::npos) return out;
     parse_head(input_.substr(0, end), out);
     input_.erase(0, end + 4);
-    if (head || out.status == 204 || out.status == 304) return out;
+    if (head || out.status / 100 == 1 || out.status == 204 || out.status == 304) return out;
     if (out.headers.contains("transfer-encoding")) {
       read_chunks(out);
     } else if (out.headers.contains("content-length")) {
@@ -108,6 +109,7 @@ class TestClient {
     char bytes[4096];
     const ssize_t got = recv(socket_, bytes, sizeof bytes, 0);
     if (got > 0) input_.append(bytes, static_cast<size_t>(got));
+    if (got < 0 && errno == EAGAIN) ADD_FAILURE() << "nothing came in " << kSilence << " s";
     return got > 0;
   }
   static void parse_head(const std::string& text, Reply& out) {
@@ -136,6 +138,7 @@ class TestClient {
     }
   }
 
+  static constexpr int kSilence = 20;  // seconds
   int socket_ = -1;
   std::string input_;
 };
