@@ -10,7 +10,6 @@
 
 #include "server/answer.h"
 #include "server/event_queue.h"
-#include "server/fields.h"
 #include "server/handlers.h"
 #include "server/log.h"
 
@@ -78,13 +77,7 @@ using Parsed = std::variant<GenerationRequest, ApiError>;
 
 asio::awaitable<Parsed> parse(const ServedModel* model, std::string body, bool chat,
                               engine::TimePoint deadline) {
-  const auto json = parse_body(body);
-  if (!json.ok()) co_return api_error(json.error());
-  if (auto wrong = check_model_name(*model, *json)) co_return std::move(*wrong);
-  auto request =
-      chat ? parse_chat(*json, *model, deadline) : parse_completion(*json, *model, deadline);
-  if (!request.ok()) co_return api_error(request.error());
-  co_return std::move(request).value();
+  co_return read_generation(body, chat, *model, deadline);
 }
 
 ApiError as_error(const App& app, const engine::Event& failure) {

@@ -136,6 +136,18 @@ void refuse_unsupported(Fields& fields) {
 
 }  // namespace
 
+std::variant<GenerationRequest, ApiError> read_generation(std::string_view body, bool chat,
+                                                          const ServedModel& model,
+                                                          engine::TimePoint deadline) {
+  const auto json = parse_body(body);
+  if (!json.ok()) return api_error(json.error());
+  if (auto wrong = check_model_name(model, *json)) return std::move(*wrong);
+  auto request =
+      chat ? parse_chat(*json, model, deadline) : parse_completion(*json, model, deadline);
+  if (!request.ok()) return api_error(request.error());
+  return std::move(request).value();
+}
+
 Status parse_common(Fields& fields, const ServedModel& model, int64_t max_tokens_default,
                     GenerationRequest& out) {
   engine::Request& request = out.request;

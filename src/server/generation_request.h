@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
@@ -26,6 +28,12 @@ struct GenerationRequest {
   bool tokens_as_ids = false;  // logprobs call tokens "token_id:5"
   bool keep_stop = false;      // the stop string stays in the text
 };
+
+// A body as it came: JSON, the model's name, its endpoint's fields. What is wrong has a status of
+// 400 to 499, unless it is our fault.
+std::variant<GenerationRequest, ApiError> read_generation(std::string_view body, bool chat,
+                                                          const ServedModel& model,
+                                                          engine::TimePoint deadline);
 
 // Errors name the field. `deadline` is the request's own.
 Result<GenerationRequest> parse_completion(const Json& body, const ServedModel& model,
