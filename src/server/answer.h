@@ -21,6 +21,7 @@ class Answer {
   // Takes an event of prompt `prompt`. True once every choice has ended.
   bool add(size_t prompt, const engine::Event& event);
   bool complete() const { return open_ == 0; }
+  size_t open() const { return open_; }  // choices that have not ended
 
   // After add(): that event as "data: {...}\n\n", perhaps after a first chunk of its choice; ""
   // where there is nothing to show yet.
@@ -64,7 +65,7 @@ class Answer {
   std::string id_;
   int64_t created_;
   std::vector<Choice> choices_;  // [prompts * n]
-  size_t open_;                  // choices that have not ended
+  size_t open_;
   std::optional<engine::Event> failure_;
 };
 

@@ -190,6 +190,7 @@ asio::awaitable<void> run(App& app, Exchange& exchange, const GenerationRequest&
   Job job{app,  exchange, request, result, running, Pace(app.metrics, exchange.arrived(), choices),
           queue};
   const auto first = co_await (answer(job) || exchange.connection().disconnected());
+  app.metrics.abandoned(result.open());
   if (first.index() == 1) {
     exchange.notes["error"] = "client_disconnected";
     note(job);

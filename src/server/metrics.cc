@@ -155,6 +155,12 @@ void Metrics::ended(const engine::Event& end, double seconds) {
   generated_tokens_.Observe(static_cast<double>(end.completion_tokens));
 }
 
+void Metrics::abandoned(size_t answers) {
+  prometheus::Labels labels = labels_;
+  labels["finished_reason"] = "abort";
+  finished_.Add(labels).Increment(static_cast<double>(answers));
+}
+
 void Metrics::request(int64_t prompt_tokens, const engine::Request& request) {
   prompt_tokens_.Observe(static_cast<double>(prompt_tokens));
   max_tokens_.Observe(static_cast<double>(request.max_tokens));

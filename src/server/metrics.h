@@ -24,6 +24,7 @@ class Metrics {
   void between_tokens(double seconds);
   // One answer's last event, and the time since its request's arrival.
   void ended(const engine::Event& end, double seconds);
+  void abandoned(size_t answers);  // whose end nobody waits for: the client is gone
   void request(int64_t prompt_tokens, const engine::Request& request);
   void http(const std::string& route, int status);  // "other" for unknown paths
 

@@ -176,6 +176,12 @@ TEST_F(ServerTest, AClientThatLeavesIsCancelled) {
     backend_.wait_until_idle();
   }
   EXPECT_EQ(backend_.cancelled(), 2);
+  const std::string line = "finished_reason=\"abort\",model_name=\"tiny\"} ";
+  std::string text = client().get("/metrics").body;
+  while (text.find(line + "2\n") == std::string::npos) {  // counted after the cancel
+    ASSERT_THAT(text, ::testing::AnyOf(HasSubstr(line + "0\n"), HasSubstr(line + "1\n")));
+    text = client().get("/metrics").body;
+  }
 }
 
 TEST_F(ServerTest, LoadsThenServesThenDrains) {
