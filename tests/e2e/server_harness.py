@@ -17,20 +17,42 @@ ADDRESS = re.compile(r"address=http://([\d.]+):(\d+)")
 TINY = ["--context", "64"]
 
 
-class Server:
-    """A running server; `log` holds its lines."""
+class Connection:
+    """A socket on which an answer comes."""
 
-    def __init__(self, model, cache, *arguments, wait=True, port=0, **environment):
+    def __init__(self, connected):
+        self.socket, self.start = connected, b""
+        self.sendall, self.recv, self.close = connected.sendall, connected.recv, connected.close
+
+    def read_to_end(self):
+        """All that came, the head included; closes."""
+        got = self.start
+        while part := self.recv(65536):
+            got += part
+        self.close()
+        return got
+
+
+class Server:
+    """A running server; `log` holds its lines. `options` are Popen's."""
+
+    def __init__(self, model, cache, *arguments, wait=True, port=0, options=None, **environment):
         self.process = subprocess.Popen(
             [BINARY, "serve", "--model", str(model), "--port", str(port), "--cache-dir", str(cache),
              *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **environment})
+            env={**os.environ, **environment}, **(options or {}))
         self.log, self.host, self.port = [], "", 0
+        self._asked = self._ended = False
         self._heard = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
-        self.wait_for("listening")
-        if wait:
-            self.wait_for("ready")
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.wait_for("listening")
+            if wait:
+                self.wait_for("ready")
+        except AssertionError:
+            self.kill()
+            raise
 
     def _read(self):
         for line in self.process.stderr:
@@ -67,6 +89,21 @@ class Server:
         finally:
             connection.close()
 
+    def stream(self, path, body):
+        """A connection on which an answer streams; its first bytes have come."""
+        connection = self.post(path, {**body, "stream": True})
+        connection.start = connection.recv(65536)
+        return connection
+
+    def post(self, path, body):
+        """A connection on which a request was sent, the last one it may carry."""
+        data = json.dumps(body).encode()
+        connection = Connection(socket.create_connection((self.host, self.port), timeout=60))
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n"
+                           "Content-Type: application/json\r\n"
+                           f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        return connection
+
     def json(self, method, path, body=None, **more):
         status, _, text = self.request(method, path, body, **more)
         return status, json.loads(text)
@@ -74,15 +111,17 @@ class Server:
     def slots(self):
         return self.json("GET", "/slots")[1]
 
+    def wait_until(self, holds, seconds=20):
+        """Until /slots says what `holds` wants."""
+        end = time.monotonic() + seconds
+        while not holds(now := self.slots()):
+            if time.monotonic() > end:
+                raise AssertionError(f"not in {seconds} s: {now}")
+            time.sleep(0.01)
+
     def wait_idle(self, seconds=20):
         """Until no slot has an owner and nobody waits."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            now = self.slots()
-            if now["running"] == 0 and now["waiting"] == 0:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"slots are still taken: {now}")
+        self.wait_until(lambda now: now["running"] == 0 and now["waiting"] == 0, seconds)
 
     def raw(self, data, timeout=20):
         """Sends bytes as they are; all that comes back until the server closes or is silent."""
@@ -94,14 +133,31 @@ class Server:
                 got += part
             return got
 
-    def stop(self, seconds=60):
-        """SIGTERM; the exit code."""
-        if self.process.poll() is None:
+    def ask_to_stop(self):
+        """SIGTERM, once: a second one would cut it short."""
+        if not self._asked:
             self.process.send_signal(signal.SIGTERM)
+        self._asked = True
+
+    def stop(self, seconds=60):
+        """SIGTERM and wait; any exit code but 0 is a failure. Nothing where it was ended before."""
+        if self._ended:
+            return
+        self.ask_to_stop()
         try:
-            return self.process.wait(seconds)
+            code = self.process.wait(seconds)
         finally:
-            self.process.kill()
+            self.kill()
+        if code != 0:
+            raise AssertionError(f"exit code {code}:\n" + "".join(self.log))
+
+    def kill(self):
+        """SIGKILL; all that it said is in the log."""
+        self._ended = True
+        self.process.kill()
+        self.process.wait(20)
+        self._reader.join(20)
+        self.process.stderr.close()
 
 
 class ServerTestCase(TestCase):
@@ -114,13 +170,15 @@ class ServerTestCase(TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.server = Server(cls.MODEL, cls.cache, *cls.ARGUMENTS)
-        cls.addClassCleanup(cls.end)
+        cls.addClassCleanup(cls.server.stop)
 
-    @classmethod
-    def end(cls):
-        code = cls.server.stop()
-        if code != 0:
-            raise AssertionError(f"exit code {code}:\n" + "".join(cls.server.log))
+
+def events(answer):
+    """The objects of a stream; each chunk of the body holds whole events."""
+    lines = [line[6:] for line in answer.decode().splitlines() if line.startswith("data: ")]
+    if not lines or lines[-1] != "[DONE]":
+        raise AssertionError(f"a stream ends with [DONE]: {answer[-300:]}")
+    return [json.loads(line) for line in lines[:-1]]
 
 
 def greedy_case(case="jamba"):
@@ -129,4 +187,10 @@ def greedy_case(case="jamba"):
     return prompt["ids"], prompt["greedy"]
 
 
-__all__ = ["GOLDENS", "Server", "ServerTestCase", "TINY", "TestCase", "greedy_case", "unittest"]
+def completion(**more):
+    """A request of a model without a tokenizer."""
+    return {"prompt": [5, 7, 9], "max_tokens": 4, "temperature": 0, "ignore_eos": True, **more}
+
+
+__all__ = ["GOLDENS", "Server", "ServerTestCase", "TINY", "TestCase", "completion", "events",
+           "greedy_case", "unittest"]

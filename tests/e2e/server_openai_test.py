@@ -4,11 +4,12 @@ import asyncio
 import os
 
 import openai
-from server_harness import GOLDENS, Server, ServerTestCase, TestCase, TINY, greedy_case, unittest
+from server_harness import (GOLDENS, Server, ServerTestCase, TestCase, TINY, greedy_case,
+                            unittest)
 
 
-def client(server, **more):
-    return openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0, **more)
+def client(server, kind=openai.OpenAI, **more):
+    return kind(**{"base_url": server.url + "/v1", "api_key": "any", "max_retries": 0, **more})
 
 
 class TokenIds(ServerTestCase):
@@ -48,8 +49,7 @@ class TokenIds(ServerTestCase):
 
     def test_many_at_once_as_alone(self):
         async def all_of_them():
-            async with openai.AsyncOpenAI(base_url=self.server.url + "/v1", api_key="any",
-                                          max_retries=0) as many:
+            async with client(self.server, openai.AsyncOpenAI) as many:
                 return await asyncio.gather(*[many.completions.create(
                     model="jamba", prompt=greedy_case()[0], max_tokens=n, temperature=0,
                     extra_body={"ignore_eos": True, "return_token_ids": True})
@@ -57,6 +57,37 @@ class TokenIds(ServerTestCase):
 
         for n, answer in enumerate(asyncio.run(all_of_them()), 1):
             self.assertEqual(answer.choices[0].token_ids, greedy_case()[1][:n])
+
+    def test_many_streams_at_once(self):
+        async def one(many, n):
+            ids = []
+            async for part in await many.completions.create(
+                    model="jamba", prompt=greedy_case()[0], max_tokens=n, temperature=0, stream=True,
+                    extra_body={"ignore_eos": True}):
+                ids += part.choices[0].token_ids
+            return ids
+
+        async def all_of_them():
+            async with client(self.server, openai.AsyncOpenAI) as many:
+                return await asyncio.gather(*[one(many, n) for n in range(1, 21)])
+
+        for n, ids in enumerate(asyncio.run(all_of_them()), 1):
+            self.assertEqual(ids, greedy_case()[1][:n])
+
+    def test_logprobs(self):
+        answer, greedy = self.complete(logprobs=3)
+        got = answer.choices[0].logprobs
+        names = [f"token_id:{id}" for id in greedy]
+        self.assertEqual(got.tokens, names)
+        for name, logprob, top in zip(names, got.token_logprobs, got.top_logprobs, strict=True):
+            self.assertLess(logprob, 0)
+            self.assertEqual(len(top), 3)
+            self.assertEqual(logprob, top[name])  # greedy: none is likelier
+            self.assertEqual(logprob, max(top.values()))
+        parts, _ = self.complete(logprobs=3, stream=True)
+        streamed = [part.choices[0].logprobs for part in parts]
+        self.assertEqual([value for each in streamed if each for value in each.token_logprobs],
+                         got.token_logprobs)
 
     def test_errors_have_their_types(self):
         with self.assertRaises(openai.BadRequestError) as caught:
@@ -90,13 +121,28 @@ class Keys(TestCase):
     def test_a_key_is_asked_for(self):
         server = Server(GOLDENS / "llama", self.cache, *TINY, "--slots", 1,
                         CONTINUO_API_KEY="secret")
-        try:
-            with self.assertRaises(openai.AuthenticationError):
-                client(server).models.list()
-            with_key = openai.OpenAI(base_url=server.url + "/v1", api_key="secret", max_retries=0)
-            self.assertEqual(with_key.models.list().data[0].id, "llama")
-        finally:
-            self.assertEqual(server.stop(), 0)
+        self.addCleanup(server.stop)
+        with self.assertRaises(openai.AuthenticationError):
+            client(server).models.list()
+        self.assertEqual(client(server, api_key="secret").models.list().data[0].id, "llama")
+
+
+class Queue(TestCase):
+    def test_a_full_queue(self):
+        server = Server(GOLDENS / "llama", self.cache, *TINY, "--slots", 1, "--max-queue", 100)
+        self.addCleanup(server.stop)
+        full = {"model": "llama", "prompt": [[5]] * 100, "max_tokens": 60}  # one after the other
+        running = server.stream("/v1/completions", {**full, "ignore_eos": True})
+        self.assertGreater(server.slots()["waiting"], 0)
+        with self.assertRaises(openai.RateLimitError) as caught:  # there is no place for all
+            client(server).completions.create(**full)
+        self.assertEqual(caught.exception.code, "queue_full")
+        self.assertGreater(int(caught.exception.response.headers["retry-after"]), 0)
+        running.close()
+        # A client that tries again, as the package does by itself, is served.
+        answer = client(server, max_retries=5).completions.create(
+            model="llama", prompt=[5], max_tokens=1)
+        self.assertEqual(answer.usage.completion_tokens, 1)
 
 
 class Chat(ServerTestCase):
@@ -121,6 +167,18 @@ class Chat(ServerTestCase):
         self.assertEqual(logprobs[0].token, "The")
         self.assertEqual(len(logprobs[0].top_logprobs), 2)
         self.assertEqual(logprobs[0].top_logprobs[0].logprob, logprobs[0].logprob)
+
+    def test_logprobs_of_a_completion(self):
+        answer = client(self.server).completions.create(
+            model="smol", prompt="The capital of France is", max_tokens=6, temperature=0, logprobs=2)
+        got, text = answer.choices[0].logprobs, answer.choices[0].text
+        self.assertIn("Paris", text)
+        self.assertEqual("".join(got.tokens), text)
+        self.assertEqual(got.text_offset,
+                         [len("".join(got.tokens[:i])) for i in range(len(got.tokens))])
+        for token, logprob, top in zip(got.tokens, got.token_logprobs, got.top_logprobs, strict=True):
+            self.assertEqual((len(top), max(top.values())), (2, logprob))
+            self.assertEqual(top[token], logprob)
 
     def test_stop_strings(self):
         answer = client(self.server).chat.completions.create(**self.QUESTION, stop=[" is Par"])
