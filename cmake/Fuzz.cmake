@@ -19,6 +19,7 @@ function(continuo_fuzzer name)
   add_executable(${name}_fuzz ${ARG_SOURCES})
   target_link_libraries(${name}_fuzz PRIVATE ${ARG_DEPS})
   target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+  target_compile_definitions(${name}_fuzz PRIVATE CONTINUO_TEST_DATA="${CMAKE_SOURCE_DIR}/tests")
   set_target_properties(${name}_fuzz PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
   add_dependencies(fuzzers ${name}_fuzz)
