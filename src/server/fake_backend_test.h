@@ -65,7 +65,11 @@ class FakeBackend : public Backend {
   }
   void fill(bool on) { full_ = on; }
   void fail(bool on) { fails_ = on; }
-  void slow_down(std::chrono::microseconds a_token) { pause_ = a_token; }
+  // Each token's text is so much longer, and comes no sooner: what a client may leave unread.
+  void say_much(size_t more, std::chrono::microseconds pause) {
+    more_ = std::string(more, 'x');
+    pause_ = pause;
+  }
   // Waits until `count` more requests have come than this has waited for.
   void wait_until_started(uint64_t count = 1) {
     std::unique_lock lock(mutex_);
@@ -108,7 +112,7 @@ class FakeBackend : public Backend {
         cancelled = cancelled || !may_go_on(id, event.index);
         if (cancelled || fails_) break;
         event.token = request.ids[static_cast<size_t>(event.index) % request.ids.size()];
-        event.text = fmt::format("<{}>", *event.token);
+        event.text = fmt::format("<{}>{}", *event.token, more_);
         if (request.top_logprobs >= 0) event.logprobs = {-0.5F, {{*event.token, -0.5F}, {4, -2.F}}};
         request.on_event(event);
         if (pause_.count() > 0) std::this_thread::sleep_for(pause_);
@@ -138,6 +142,7 @@ class FakeBackend : public Backend {
   engine::Request last_;
   uint64_t last_id_ = 0, waited_for_ = 0;
   bool held_ = false;
+  std::string more_;
   std::chrono::microseconds pause_{0};
   std::atomic<bool> full_{false}, fails_{false};
   std::atomic<int> cancelled_{0};

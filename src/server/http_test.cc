@@ -142,7 +142,7 @@ TEST_F(HttpTest, SlowReadersTimeOutAndFreeTheirSlot) {
   options.write_timeout = 200ms;
   ServedModel model = ids_model();
   model.context = 1 << 30;
-  backend_.slow_down(20us);
+  backend_.say_much(10'000, 100us);
   start(options, model);
   auto to = client();
   const int small = 1;
