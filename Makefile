@@ -9,7 +9,7 @@ export MODEL PROMPT
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build setup setup-test setup-check setup-cuda configure test test-models check lint asan tsan fuzz \
-  fmt golden bench clean
+  fmt golden bench bench-serve clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ golden: build ## Only the tests against reference outputs
 
 bench: build ## Measure
 	@build/release/bench/continuo_bench
+
+bench-serve: build setup-test ## Measure the server: MODEL=..., 1 to 256 streams, 1,000 idle connections
+	@bench/serve.py --model "$$MODEL"
 
 clean: ## Remove the build, not the downloads
 	@rm -rf build

@@ -13,7 +13,7 @@ import unittest
 
 from harness import BINARY, GOLDENS, TestCase, golden
 
-ADDRESS = re.compile(r"address=http://([\d.]+):(\d+)")
+ADDRESS = re.compile(r'address(?:=|":")http://([\d.]+):(\d+)')
 TINY = ["--context", "64"]
 
 

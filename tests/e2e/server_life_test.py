@@ -71,6 +71,50 @@ class Life(TestCase):
         self.assertEqual(events(running.read_to_end())[-1]["error"]["code"], "shutting_down")
         self.assertIn("all_answered=false", server.log[-2])
 
+    def test_a_request_has_a_deadline(self):
+        server = self.serve("--request-timeout", "0.2")
+        long = completion(prompt=[[5]] * 10 * MANY, max_tokens=60)
+        last = events(server.stream(COMPLETIONS, long).read_to_end())[-1]
+        self.assertEqual(last["error"]["code"], "deadline_exceeded")
+        status, answer = server.json("POST", COMPLETIONS, long)
+        self.assertEqual((status, answer["error"]["code"]), (503, "deadline_exceeded"))
+        server.wait_idle()
+        self.assert_serves(server)
+
+    def text_model(self, generation_config):
+        """The tiny model with a tokenizer of no more tokens than it has."""
+        model = self.copy("llama")
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(GOLDENS / "tokenizer_gpt2" / name, model)
+        (model / "generation_config.json").write_text(json.dumps(generation_config))
+        return model
+
+    def test_the_models_own_sampling_is_the_default(self):
+        server = self.serve(model=self.text_model({"temperature": 0, "max_new_tokens": 7}))
+        bare = {"prompt": "Hello", "ignore_eos": True}
+        answers = [server.json("POST", COMPLETIONS, {**bare, **more})[1] for more in (
+            {}, {"temperature": 0}, {"temperature": 2, "seed": 1, "max_tokens": 9})]
+        texts = [answer["choices"][0]["text"] for answer in answers]
+        self.assertEqual(texts[0], texts[1])
+        self.assertFalse(texts[2].startswith(texts[0]))
+        self.assertEqual([answer["usage"]["completion_tokens"] for answer in answers], [7, 7, 9])
+
+    def test_logs_are_objects_and_keep_prompts_to_themselves(self):
+        model = self.text_model({})
+        for options, shown in (([], False), (["--log-prompts"], True)):
+            server = self.serve("--log-json", *options, model=model)
+            for body in ({"prompt": "secret", "max_tokens": 2}, {"prompt": "x", "top_p": "secret"},
+                         {"prompt": "x", "stop": "secret", "max_tokens": 1}, '{"secret": '):
+                server.request("POST", COMPLETIONS, body, {"X-Request-Id": "abc-1"})
+            server.stop()
+            lines = [json.loads(line) for line in server.log if line != "<end>"]
+            self.assertTrue(all(line["time"] and line["level"] and line["event"] for line in lines))
+            requests = [line for line in lines if line["event"] == "request"]
+            self.assertEqual([line["status"] for line in requests], [200, 400, 200, 400])
+            self.assertEqual({line["id"] for line in requests}, {"abc-1"})
+            self.assertEqual(requests[0]["completion_tokens"], 2)
+            self.assertEqual("secret" in "".join(server.log), shown)
+
     def test_stopped_while_it_loads(self):
         server = self.serve(cache=self.folder / "cold", wait=False)
         server.stop()
