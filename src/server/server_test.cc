@@ -210,6 +210,7 @@ TEST_F(ServerTest, LoadsThenServesThenDrains) {
   reply = client().get("/health");
   EXPECT_EQ(reply.status, 503);
   EXPECT_EQ(reply.json()["status"], "draining");
+  EXPECT_EQ(reply.headers.at("connection"), "close");
   EXPECT_EQ(client().post(kCompletions, completion()).json()["error"]["code"], "shutting_down");
   backend_.hold(false);
   EXPECT_EQ(stays.reply().status, 200);

@@ -122,6 +122,7 @@ class Session {
         co_return co_await refuse(exchange, read_error(body, app_.options), name_of(routed));
     }
     exchange.put_body(std::move(parser.get().body()));
+    if (app_.lifecycle.phase() == Phase::kDraining) exchange.hang_up();
     co_await handle(exchange, routed);
     report(exchange, name_of(routed));
     if (app_.lifecycle.phase() == Phase::kDraining) co_return false;
