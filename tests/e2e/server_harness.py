@@ -4,12 +4,15 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from harness import BINARY, GOLDENS, TestCase, golden
 
@@ -160,6 +163,17 @@ class Server:
         self.process.stderr.close()
 
 
+def text_model(folder, **generation_config):
+    """A tiny model that speaks (nonsense): the tokenizer has no more tokens than it has. Its path."""
+    model = Path(shutil.copytree(GOLDENS / "llama", Path(folder) / "tiny"))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(GOLDENS / "tokenizer_gpt2" / name, model)
+    (model / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+    (model / "generation_config.json").write_text(json.dumps(generation_config))
+    return model
+
+
 class ServerTestCase(TestCase):
     """One server for all tests of a class: MODEL and ARGUMENTS say which."""
 
@@ -181,6 +195,19 @@ def events(answer):
     return [json.loads(line) for line in lines[:-1]]
 
 
+class TextTestCase(ServerTestCase):
+    """Of text_model(), greedy unless a request says otherwise."""
+
+    ARGUMENTS = ["--context", "256", "--slots", "2"]
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="continuo.model.")
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cls.MODEL = text_model(folder, temperature=0)
+        super().setUpClass()
+
+
 def greedy_case(case="jamba"):
     """A prompt's ids and what follows them."""
     prompt = golden(case)["prompts"][1]
@@ -192,5 +219,5 @@ def completion(**more):
     return {"prompt": [5, 7, 9], "max_tokens": 4, "temperature": 0, "ignore_eos": True, **more}
 
 
-__all__ = ["GOLDENS", "Server", "ServerTestCase", "TINY", "TestCase", "completion", "events",
-           "greedy_case", "unittest"]
+__all__ = ["GOLDENS", "Server", "ServerTestCase", "TINY", "TestCase", "TextTestCase", "completion",
+           "events", "greedy_case", "text_model", "unittest"]

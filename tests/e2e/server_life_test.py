@@ -9,7 +9,7 @@ import time
 
 from harness import BINARY
 from server_harness import (GOLDENS, Server, TestCase, TINY, completion, events, greedy_case,
-                            unittest)
+                            text_model, unittest)
 
 COMPLETIONS = "/v1/completions"
 MANY = 100  # prompts of one request, two at a time: 3000 steps
@@ -81,16 +81,8 @@ class Life(TestCase):
         server.wait_idle()
         self.assert_serves(server)
 
-    def text_model(self, generation_config):
-        """The tiny model with a tokenizer of no more tokens than it has."""
-        model = self.copy("llama")
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(GOLDENS / "tokenizer_gpt2" / name, model)
-        (model / "generation_config.json").write_text(json.dumps(generation_config))
-        return model
-
     def test_the_models_own_sampling_is_the_default(self):
-        server = self.serve(model=self.text_model({"temperature": 0, "max_new_tokens": 7}))
+        server = self.serve(model=text_model(self.folder, temperature=0, max_new_tokens=7))
         bare = {"prompt": "Hello", "ignore_eos": True}
         answers = [server.json("POST", COMPLETIONS, {**bare, **more})[1] for more in (
             {}, {"temperature": 0}, {"temperature": 2, "seed": 1, "max_tokens": 9})]
@@ -100,7 +92,7 @@ class Life(TestCase):
         self.assertEqual([answer["usage"]["completion_tokens"] for answer in answers], [7, 7, 9])
 
     def test_logs_are_objects_and_keep_prompts_to_themselves(self):
-        model = self.text_model({})
+        model = text_model(self.folder)
         for options, shown in (([], False), (["--log-prompts"], True)):
             server = self.serve("--log-json", *options, model=model)
             for body in ({"prompt": "secret", "max_tokens": 2}, {"prompt": "x", "top_p": "secret"},

@@ -2,11 +2,10 @@
 and compares statuses, content types and bodies."""
 
 import json
-import os
 import subprocess
 import sys
 
-from server_harness import ServerTestCase, TINY, unittest
+from server_harness import ServerTestCase, TextTestCase, TINY, unittest
 
 CHECKS = ("not_a_server_error,status_code_conformance,content_type_conformance,"
           "response_schema_conformance")
@@ -40,9 +39,8 @@ class Described(ServerTestCase):
         self.assertRegex(done.stdout, r"\d+ generated, \d+ passed")
 
 
-class DescribedText(Described):
-    MODEL = os.environ.get("CONTINUO_SMOLLM2", "")
-    ARGUMENTS = ["--context", "128", "--slots", "2"]
+class DescribedText(TextTestCase, Described):
+    """With text and a chat template all of it is answered."""
 
 
 if __name__ == "__main__":
