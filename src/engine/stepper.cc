@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <future>
+#include <numeric>
 #include <thread>
 
 namespace continuo::engine {
@@ -136,6 +137,22 @@ Status Stepper::prepare(std::span<const StepKey> keys,
   Status status = collect();
   next = jobs.size();  // after an error the rest is not begun
   return status;
+}
+
+Status Stepper::warm_up(std::span<const StepKey> keys) {
+  for (const StepKey& key : keys) {
+    const size_t rows = static_cast<size_t>(key.rows);
+    StepInput idle{std::vector<int32_t>(rows * static_cast<size_t>(key.columns)),
+                   std::vector<int32_t>(rows),
+                   std::vector<int32_t>(rows),
+                   std::vector<int32_t>(rows),
+                   {},
+                   {}};
+    std::iota(idle.slot.begin(), idle.slot.end(), 0);
+    CONTINUO_TRY(const StepOutput output, run(key, idle));
+    CONTINUO_TRY([[maybe_unused]] const HostTensor wait, output.head->download());
+  }
+  return ok_status();
 }
 
 Status Stepper::reset() {

@@ -61,6 +61,8 @@ class Stepper {
   Status prepare(std::span<const StepKey> keys,
                  const std::function<void(int64_t done)>& on_compiled = {});
   Status prepare(const StepKey& key) { return prepare({&key, 1}); }
+  // Runs each once with every row idle, which leaves no trace.
+  Status warm_up(std::span<const StepKey> keys);
   // Runs one step, advancing the state. kInvalidArgument: an index out of range, nothing ran.
   // Another error: the step may have consumed the state; state_lost() is then true and reset() must
   // follow.

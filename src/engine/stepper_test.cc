@@ -134,6 +134,15 @@ TEST_P(StepperTest, PaddingAndIdleRowsLeaveNoTrace) {
   });
 }
 
+TEST_P(StepperTest, WarmingUpLeavesNoTrace) {
+  const std::vector<StepKey> keys{kAllRows, kAllOne, {1, 4, 0, Head::kLast}};
+  ASSERT_TRUE(stepper().prepare(keys).ok());
+  fill_state(kPoison);
+  const Status status = stepper().warm_up(keys);
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  expect_written_only([](int64_t, int64_t) { return false; });
+}
+
 TEST_P(StepperTest, OneColumnWritesOnePosition) {
   ASSERT_TRUE(stepper().prepare(kAllOne).ok());
   fill_state(kPoison);

@@ -201,7 +201,7 @@ SsdResult ssd(Step& step, SsdInputs in, int64_t chunk) {
   // A CPU keeps a short chunk in its cache; a GPU wants few large products, and no loop.
   const bool cpu = step.target().platform == "cpu";
   if (chunk == 0) chunk = cpu ? 64 : 128;
-  return cpu ? chunk_ssd(in, chunk) : parallel_ssd(in, chunk);
+  return cpu || in.x.dim(1) <= chunk ? chunk_ssd(in, chunk) : parallel_ssd(in, chunk);
 }
 
 }  // namespace continuo::ops
