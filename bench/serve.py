@@ -44,7 +44,8 @@ class Server:
                                stdout=subprocess.PIPE, text=True).stdout.strip()
         self.process = subprocess.Popen(
             [given.binary, "serve", "--model", model, "--port", "0", "--slots", str(given.slots),
-             "--context", str(given.prompt + given.tokens), "--log-json"],
+             "--context", str(given.prompt + given.tokens), "--idle-timeout", "600",
+             "--log-json"],
             stderr=subprocess.PIPE, text=True)
         self.url = None
         for line in self.process.stderr:

@@ -48,7 +48,7 @@ class RealServer(TestCase):
         cache = tempfile.mkdtemp(prefix="continuo.cache.")
         self.addCleanup(shutil.rmtree, cache, ignore_errors=True)
         server = Continuo(cache, model, *options)
-        self.addCleanup(server.stop)
+        self.addCleanup(lambda: self.assertEqual(server.stop(), 0, "".join(server.log)))
         self.assertIsNotNone(server.url, "".join(server.log))
         return server, self.open(server.url)
 
@@ -96,8 +96,6 @@ class RealServer(TestCase):
         page.fill("#set-temperature", "-1")
         send(page, "Hello")
         expect(page.locator(".turn .error").last).to_contain_text("temperature")
-        page.close()
-        self.assertEqual(server.stop(), 0, "".join(server.log))
 
     def test_token_ids_of_a_hybrid(self):
         folder = GOLDENS / "lfm2"
