@@ -72,6 +72,9 @@ void parse_dry(Fields& fields, const ServedModel& model, engine::SamplingParams&
   set(sampling.dry_allowed_length, fields.integer("dry_allowed_length", 0, kNoLimit));
   set(sampling.dry_penalty_last_n, fields.integer("dry_penalty_last_n", -1, kNoLimit));
   std::vector<std::string> breakers = strings(fields, "dry_sequence_breakers");
+  for (const std::string& breaker : breakers)
+    if (breaker.empty())
+      fields.fail("dry_sequence_breakers", "strings that are not empty", Json(breaker));
   const bool given = fields.find("dry_sequence_breakers") != nullptr;
   if (given && !breakers.empty())
     if (auto tokenizer = tokenizer_of(model, "dry_sequence_breakers"); !tokenizer.ok())

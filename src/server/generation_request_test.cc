@@ -86,24 +86,25 @@ TEST(GenerationRequest, WrongTypesNameTheirField) {
 }
 
 TEST(GenerationRequest, OutOfRangeNamesItsField) {
-  for (const auto& [name, value] :
-       std::initializer_list<std::pair<const char*, const char*>>{{"temperature", "-0.1"},
-                                                                  {"top_p", "1.1"},
-                                                                  {"top_k", "-2"},
-                                                                  {"min_p", "2"},
-                                                                  {"repetition_penalty", "0"},
-                                                                  {"frequency_penalty", "2.1"},
-                                                                  {"presence_penalty", "-3"},
-                                                                  {"n", "0"},
-                                                                  {"n", "4"},
-                                                                  {"max_tokens", "0"},
-                                                                  {"logprobs", "21"},
-                                                                  {"stop", "\"\""},
-                                                                  {"stop_token_ids", "[-1]"},
-                                                                  {"logit_bias", R"({"-1": 1})"},
-                                                                  {"logit_bias", R"({"1": 101})"},
-                                                                  {"seed", "1.5"},
-                                                                  {"dry_multiplier", "-1"}}) {
+  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"temperature", "-0.1"},
+           {"top_p", "1.1"},
+           {"top_k", "-2"},
+           {"min_p", "2"},
+           {"repetition_penalty", "0"},
+           {"frequency_penalty", "2.1"},
+           {"presence_penalty", "-3"},
+           {"n", "0"},
+           {"n", "4"},
+           {"max_tokens", "0"},
+           {"logprobs", "21"},
+           {"stop", "\"\""},
+           {"stop_token_ids", "[-1]"},
+           {"logit_bias", R"({"-1": 1})"},
+           {"logit_bias", R"({"1": 101})"},
+           {"seed", "1.5"},
+           {"dry_multiplier", "-1"},
+           {"dry_sequence_breakers", R"(["a", ""])"}}) {
     const ApiError error = refusal(completion("\"" + std::string(name) + "\": " + value));
     EXPECT_EQ(error.status, 400) << name;
     EXPECT_THAT(error.param, StartsWith(name)) << error.message;
