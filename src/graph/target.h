@@ -11,7 +11,7 @@ namespace continuo::graph {
 
 // How new rows get into a KV array [B,H,S,D].
 enum class KvWrite {
-  kScatter,      // one scatter on a flat index: best on CUDA
+  kScatter,      // rows of one column by one scatter on a flat index: best on CUDA
   kUpdateSlice,  // a dynamic_update_slice a row: best on CPU
 };
 

@@ -77,7 +77,7 @@ Value Step::append_kv(const std::string& name, Value x) {
     const Value zero = constant(graph(), DType::kI32, 0);
     state.current =
         dynamic_update_slice(state.current, columns_in, {zero, zero, scalar(start_, 0), zero});
-  } else if (T == 1 && target_.kv_write == KvWrite::kScatter) {
+  } else if (T == 1 && R > 1 && target_.kv_write == KvWrite::kScatter) {
     state.current = scatter_kv(state.current, columns_in);
   } else {
     for (int64_t row = 0; row < R; ++row)
