@@ -8,8 +8,8 @@ export MODEL PROMPT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build setup setup-test setup-check setup-cuda configure test test-models check lint asan tsan fuzz \
-  fmt golden bench bench-serve clean
+.PHONY: help run build setup setup-test setup-check setup-cuda setup-iree configure test test-models check lint \
+  asan tsan fuzz fmt golden bench bench-serve clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ setup-check: ## Besides, what check needs: clang, clippy, rustfmt
 
 setup-cuda: ## Besides, the pinned CUDA plugin and NVIDIA's libraries (x86-64, 1.9 GB to download)
 	@scripts/setup.sh --cuda
+
+setup-iree: ## Besides, IREE for --executor iree: its compiler (84 MB to download), its runtime built in a minute
+	@scripts/setup.sh --iree
 
 configure: setup
 	@[[ build/release/build.ninja -nt CMakePresets.json ]] || cmake --preset release

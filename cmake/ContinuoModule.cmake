@@ -1,9 +1,13 @@
 # One static library a folder of src/; the *_test.cc beside its sources become one test program.
 # continuo_module(graph DEPS base LIBS fmt::fmt) defines continuo_graph and graph_test; TEST_DEPS are
-# folders that only the tests may include. Each *_fuzz.cc becomes a fuzzer (cmake/Fuzz.cmake).
+# folders that only the tests may include; EXCLUDE is a regex of sources to leave out. Each *_fuzz.cc becomes a
+# fuzzer (cmake/Fuzz.cmake).
 function(continuo_module name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "EXCLUDE" "DEPS;LIBS;TEST_DEPS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  if(ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${ARG_EXCLUDE}")
+  endif()
   set(tests ${sources})
   set(fuzzers ${sources})
   list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|/main)\\.cc$")

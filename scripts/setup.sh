@@ -4,6 +4,7 @@
 #   setup.sh --test    besides: what `make test` runs (Chromium, Python packages)
 #   setup.sh --check   besides: what `make check` runs (clang, clippy, rustfmt)
 #   setup.sh --cuda    besides: the pinned CUDA plugin and NVIDIA's libraries
+#   setup.sh --iree    besides: IREE's compiler and runtime
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -69,4 +70,10 @@ if [[ ${1:-} == --cuda ]]; then
   # The plugin's run path leads to nvidia/ beside its own package: all wheels share one folder.
   unpack_wheels scripts/wheels-cuda.txt build/deps/.wheels-cuda \
     build/deps/jax_cuda13_pjrt/jax_plugins/xla_cuda13/xla_cuda_plugin.so --together jax_cuda13_pjrt
+fi
+if [[ ${1:-} == --iree ]]; then
+  unpack_wheels scripts/wheels-iree.txt build/deps/.wheels-iree \
+    build/deps/iree_base_compiler/iree/compiler/_mlir_libs/libIREECompiler.so
+  [[ -f build/deps/iree/lib/libiree_runtime_unified.a ]] || rm -f build/deps/.iree
+  once_for <(cat scripts/iree/Cargo.lock scripts/iree.sh) build/deps/.iree scripts/iree.sh
 fi

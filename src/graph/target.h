@@ -23,6 +23,10 @@ struct Target {
   bool one_row_as_sums = false;  // x:[1,in] @ w:[out,in] as sums over w's lines, not as a product
   bool exact_dots = true;        // ask for HIGHEST precision (CUDA may otherwise use TF32)
   KvWrite kv_write = KvWrite::kUpdateSlice;
+  // A barrier between a state array's write and what reads it. Without it XLA repeats the write in
+  // each reader, on a copy of the array; IREE takes what the barrier gives for another array, and
+  // copies it back.
+  bool barrier_after_write = true;
   bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
   std::vector<std::string> kernels;  // custom calls that the executor has
 

@@ -83,9 +83,8 @@ Value Step::append_kv(const std::string& name, Value x) {
     for (int64_t row = 0; row < R; ++row)
       state.current = write_columns(state.current, columns_in, row);
   }
-  // Without the barrier XLA repeats the write in whatever reads it, each on a copy of the array.
-  const Value written = optimization_barrier(state.current);
-  state.current = written;
+  if (target_.barrier_after_write) state.current = optimization_barrier(state.current);
+  const Value written = state.current;
   if (in_place()) return C == S ? written : slice(written, 2, 0, C);
   std::vector<Value> parts;
   const Value zero = constant(graph(), DType::kI32, 0);

@@ -19,7 +19,7 @@ std::string identity(const std::string& type) {
 
 TEST_P(Conformance, DescribesItself) {
   const DeviceInfo& info = executor().info();
-  EXPECT_EQ(info.executor, "pjrt");
+  EXPECT_EQ(info.executor, GetParam().options.executor);
   EXPECT_EQ(info.platform, "cpu");
   EXPECT_FALSE(info.device_kind.empty());
   EXPECT_FALSE(info.version.empty());
@@ -29,8 +29,8 @@ TEST_P(Conformance, DescribesItself) {
   const graph::Target target = executor().target();
   EXPECT_EQ(target.weights, DType::kF32);
   EXPECT_EQ(target.kv, DType::kF32);
-  EXPECT_FALSE(target.linear_out_in);
-  EXPECT_EQ(target.kv_write, graph::KvWrite::kUpdateSlice);
+  EXPECT_EQ(target.linear_out_in, GetParam().target.linear_out_in);
+  EXPECT_EQ(target.kv_write, GetParam().target.kv_write);
 }
 
 TEST_P(Conformance, Computes) {

@@ -1,6 +1,7 @@
 #include "runtime/test_runner.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <stdexcept>
@@ -17,7 +18,10 @@ T take(Result<T> result) {
 }  // namespace
 
 Executor& test_executor() {
-  static const std::unique_ptr<Executor> executor = take(open_executor({}));
+  static const std::unique_ptr<Executor> executor = [] {
+    const char* name = std::getenv("CONTINUO_TEST_EXECUTOR");
+    return take(open_executor({.executor = name == nullptr ? "pjrt" : name}));
+  }();
   return *executor;
 }
 

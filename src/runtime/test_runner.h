@@ -1,4 +1,5 @@
-// For tests: runs a Graph on the pinned CPU plugin (or what CONTINUO_PJRT_PLUGIN names).
+// For tests: runs a Graph on the pinned CPU plugin (or what CONTINUO_PJRT_PLUGIN names), or on the
+// executor that CONTINUO_TEST_EXECUTOR names.
 #pragma once
 
 #include <string>

@@ -16,19 +16,6 @@ constexpr size_t kLargeTransfer = 1 << 20;
 // XLA asks for an address even where there is nothing to read.
 alignas(HostTensor::kAlignment) constexpr std::byte kNothing[HostTensor::kAlignment] = {};
 
-Status check_host(const HostView& host) {
-  int64_t bytes = static_cast<int64_t>(byte_size(host.dtype));
-  for (int64_t dim : host.shape.dims()) {
-    if (dim < 0)
-      return error(ErrorCode::kInvalidArgument, "upload: negative size in {}", host.shape);
-    if (dim != 0 && __builtin_mul_overflow(bytes, dim, &bytes))
-      return error(ErrorCode::kInvalidArgument, "upload: {} is larger than memory", host.shape);
-  }
-  if (host.data == nullptr && host.shape.elements() != 0)
-    return error(ErrorCode::kInvalidArgument, "upload: no data for {}{}", host.dtype, host.shape);
-  return {};
-}
-
 struct Part {
   const std::byte* data;
   Shape shape;
@@ -96,19 +83,14 @@ Status PjrtBuffer::read_part(size_t device, std::span<std::byte> out) const {
 }
 
 Status PjrtBuffer::download(std::span<std::byte> out) const {
-  if (consumed())
-    return error(ErrorCode::kInvalidArgument, "download: {} was donated to a run", type_.str());
-  const size_t bytes = static_cast<size_t>(type_.shape.elements()) * byte_size(type_.dtype);
-  if (out.size() != bytes)
-    return error(ErrorCode::kInvalidArgument, "download: {} has {} bytes, the destination {}",
-                 type_.str(), bytes, out.size());
+  CONTINUO_RETURN_IF_ERROR(check_download(out));
   if (placement_.split_axis == Placement::kWhole) return read_part(0, out);
 
   size_t rows = 1;
   for (int64_t axis = 0; axis < placement_.split_axis; ++axis)
-    rows *= static_cast<size_t>(type_.shape[axis]);
-  const size_t chunk = rows == 0 ? 0 : bytes / parts_.size() / rows;
-  std::vector<std::byte> part(bytes / parts_.size());
+    rows *= static_cast<size_t>(shape()[axis]);
+  const size_t chunk = rows == 0 ? 0 : out.size() / parts_.size() / rows;
+  std::vector<std::byte> part(out.size() / parts_.size());
   for (size_t device = 0; device < parts_.size(); ++device) {
     CONTINUO_RETURN_IF_ERROR(read_part(device, part));
     for (size_t row = 0; row < rows && chunk > 0; ++row)
@@ -116,19 +98,6 @@ Status PjrtBuffer::download(std::span<std::byte> out) const {
                   chunk);
   }
   return {};
-}
-
-Result<Shape> part_shape(const Shape& shape, Placement placement, size_t devices) {
-  if (placement.split_axis == Placement::kWhole) return shape;
-  const int64_t axis = placement.split_axis;
-  const auto count = static_cast<int64_t>(devices);
-  if (axis < 0 || axis >= shape.rank() || shape[axis] % count != 0)
-    return error(ErrorCode::kInvalidArgument,
-                 "cannot split {} along axis {} over {} devices: wanted an axis they divide", shape,
-                 axis, devices);
-  Shape part = shape;
-  part[axis] /= count;
-  return part;
 }
 
 Result<BufferPtr> upload(const Client& client, const HostView& host, HostLifetime lifetime,

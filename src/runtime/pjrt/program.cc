@@ -2,17 +2,12 @@
 
 #include <spdlog/spdlog.h>
 
-#include <atomic>
-#include <cstring>
+#include "runtime/program_bytes.h"
 
 namespace continuo::runtime::pjrt {
 namespace {
 
-// What serialize() writes: this, the signature's length and text, the plugin's own bytes. The
-// signature is kept because an executable does not tell its parameters' types.
-constexpr std::string_view kMagic = "CONTINUO-PJRT-1\n";
-
-std::atomic<uint64_t> next_run{1};
+constexpr std::string_view kFormat = "PJRT-1";
 
 }  // namespace
 
@@ -23,9 +18,9 @@ Result<ProgramPtr> PjrtProgram::compile(const Client& client, const std::string&
   program.struct_size = PJRT_Program_STRUCT_SIZE;
   program.code = code.data();
   program.code_size = code.size();
-  constexpr std::string_view kFormat = "mlir";
-  program.format = kFormat.data();
-  program.format_size = kFormat.size();
+  constexpr std::string_view kMlir = "mlir";
+  program.format = kMlir.data();
+  program.format_size = kMlir.size();
   CONTINUO_PJRT_ARGS(PJRT_Client_Compile, args);
   args.client = client.get();
   args.program = &program;
@@ -40,26 +35,15 @@ Result<ProgramPtr> PjrtProgram::compile(const Client& client, const std::string&
 
 Result<ProgramPtr> PjrtProgram::deserialize(const Client& client,
                                             std::span<const std::byte> bytes) {
-  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  uint64_t length = 0;
-  if (!rest.starts_with(kMagic) || rest.size() < kMagic.size() + sizeof(length))
-    return error(ErrorCode::kCorrupt, "not a serialized PJRT program");
-  rest.remove_prefix(kMagic.size());
-  std::memcpy(&length, rest.data(), sizeof(length));
-  rest.remove_prefix(sizeof(length));
-  if (length > rest.size())
-    return error(ErrorCode::kCorrupt, "serialized PJRT program is cut short");
-  CONTINUO_TRY(Signature signature, parse_signature(std::string(rest.substr(0, length))));
-  rest.remove_prefix(length);
-  if (rest.empty()) return error(ErrorCode::kCorrupt, "serialized PJRT program is cut short");
+  CONTINUO_TRY(ProgramBytes program, unpack_program(kFormat, bytes));
   CONTINUO_PJRT_ARGS(PJRT_Executable_DeserializeAndLoad, args);
   args.client = client.get();
-  args.serialized_executable = rest.data();
-  args.serialized_executable_size = rest.size();
+  args.serialized_executable = program.payload.data();
+  args.serialized_executable_size = program.payload.size();
   CONTINUO_RETURN_IF_ERROR(
       client.api().call("deserialize", &PJRT_Api::PJRT_Executable_DeserializeAndLoad, args));
   std::unique_ptr<PjrtProgram> loaded(new PjrtProgram(client, args.loaded_executable));
-  CONTINUO_RETURN_IF_ERROR(loaded->adopt(std::move(signature)));
+  CONTINUO_RETURN_IF_ERROR(loaded->adopt(std::move(program.signature)));
   return ProgramPtr(std::move(loaded));
 }
 
@@ -86,7 +70,6 @@ Status PjrtProgram::adopt(Signature signature) {
     return error(ErrorCode::kInternal, "@main declares {} results, its executable {}", outputs(),
                  args.num_outputs);
   const size_t devices = client_.devices().size();
-  given_.resize(arguments());
   inputs_.resize(devices * arguments());
   results_.resize(devices * outputs());
   for (size_t device = 0; device < devices; ++device) {
@@ -111,12 +94,7 @@ Result<std::string> PjrtProgram::serialize() const {
   Status status = client_.api().call("serialize", &PJRT_Api::PJRT_Executable_Serialize, args);
   std::string bytes;
   if (status.ok()) {
-    const uint64_t length = signature_.text.size();
-    bytes.reserve(kMagic.size() + sizeof(length) + length + args.serialized_bytes_size);
-    bytes += kMagic;
-    bytes.append(reinterpret_cast<const char*>(&length), sizeof(length));
-    bytes += signature_.text;
-    bytes.append(args.serialized_bytes, args.serialized_bytes_size);
+    bytes = pack_program(kFormat, signature_, {args.serialized_bytes, args.serialized_bytes_size});
     args.serialized_executable_deleter(args.serialized_executable);
   }
   CONTINUO_PJRT_ARGS(PJRT_Executable_Destroy, destroy);
@@ -127,58 +105,20 @@ Result<std::string> PjrtProgram::serialize() const {
   return bytes;
 }
 
-Status PjrtProgram::check_arguments(std::span<Buffer* const> arguments) {
-  if (arguments.size() != this->arguments())
-    return error(ErrorCode::kInvalidArgument, "run: wanted {} arguments, got {}", this->arguments(),
-                 arguments.size());
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const Argument& wanted = signature_.arguments[i];
-    const auto refuse = [&](const std::string& got) {
-      return error(ErrorCode::kInvalidArgument, "run: argument {} ({}): wanted {}, got {}", i,
-                   wanted.name, wanted.type.str(), got);
-    };
-    auto* buffer = dynamic_cast<PjrtBuffer*>(arguments[i]);
-    if (buffer == nullptr) return refuse("no buffer of this executor");
-    if (&buffer->client() != &client_) return refuse("a buffer of another executor");
-    if (buffer->consumed()) return refuse("a buffer that an earlier run was given to keep");
-    if (!(buffer->type() == wanted.type)) return refuse(buffer->type().str());
-    if (wanted.donated && buffer->borrowed())
-      return refuse("a buffer that reads the caller's memory, which cannot be donated");
-    given_[i] = buffer;
-  }
-  return check_donations(arguments);
-}
-
-// An array that is donated may be given once only.
-Status PjrtProgram::check_donations(std::span<Buffer* const> arguments) {
-  const uint64_t run = next_run.fetch_add(1, std::memory_order_relaxed);
-  for (const bool donated : {true, false})
-    for (size_t i = 0; i < arguments.size(); ++i) {
-      if (signature_.arguments[i].donated != donated) continue;
-      if (given_[i]->donated_in_run == run)
-        return error(ErrorCode::kInvalidArgument,
-                     "run: argument {} ({}): wanted a buffer of its own, got one that is donated "
-                     "as another argument",
-                     i, signature_.arguments[i].name);
-      if (donated) given_[i]->donated_in_run = run;
-    }
-  return {};
-}
-
 Result<std::vector<BufferPtr>> PjrtProgram::run(std::span<Buffer* const> arguments) {
-  CONTINUO_RETURN_IF_ERROR(check_arguments(arguments));
-  const Status launched = launch();
+  CONTINUO_RETURN_IF_ERROR(check_arguments(signature_, arguments, &client_));
+  const Status launched = launch(arguments);
   for (size_t i = 0; i < arguments.size(); ++i)
-    if (signature_.arguments[i].donated) given_[i]->consume();
+    if (signature_.arguments[i].donated) static_cast<PjrtBuffer&>(*arguments[i]).consume();
   CONTINUO_RETURN_IF_ERROR(launched);
   return collect();
 }
 
-Status PjrtProgram::launch() {
+Status PjrtProgram::launch(std::span<Buffer* const> given) {
   const size_t devices = client_.devices().size();
   for (size_t device = 0; device < devices; ++device)
     for (size_t i = 0; i < arguments(); ++i)
-      inputs_[device * arguments() + i] = given_[i]->part(device);
+      inputs_[device * arguments() + i] = static_cast<PjrtBuffer&>(*given[i]).part(device);
   PJRT_ExecuteOptions options{};
   options.struct_size = PJRT_ExecuteOptions_STRUCT_SIZE;
   CONTINUO_PJRT_ARGS(PJRT_LoadedExecutable_Execute, args);

@@ -32,9 +32,7 @@ class PjrtProgram final : public Program {
       : client_(client), executable_(executable) {}
   Status adopt(Signature signature);
   Result<PJRT_Executable*> executable() const;
-  Status check_arguments(std::span<Buffer* const> arguments);
-  Status check_donations(std::span<Buffer* const> arguments);
-  Status launch();
+  Status launch(std::span<Buffer* const> given);
   Result<std::vector<BufferPtr>> collect();
   Result<Placement> output_placement(size_t output, PJRT_Buffer* part) const;
 
@@ -43,7 +41,6 @@ class PjrtProgram final : public Program {
   Signature signature_;
   std::vector<Placement> placements_;  // of the outputs; filled by the first run
   // Reused by every run: [device][argument], [device][output] and the rows of each.
-  std::vector<PjrtBuffer*> given_;
   std::vector<PJRT_Buffer*> inputs_, results_;
   std::vector<PJRT_Buffer* const*> input_rows_;
   std::vector<PJRT_Buffer**> result_rows_;

@@ -1,0 +1,17 @@
+// Executor over IREE: its compiler from a pinned library, its runtime linked in.
+#pragma once
+
+#include <memory>
+
+#include "runtime/executor.h"
+
+namespace continuo::runtime::iree {
+
+// Whether this build has IREE. Without it open() is an error that says how to get it.
+bool available();
+
+// Loads the compiler and opens `options.device`: "local-task" (a pool of `options.threads`, the
+// default), "local-sync" (the calling thread).
+Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options);
+
+}  // namespace continuo::runtime::iree
