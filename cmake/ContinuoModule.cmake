@@ -1,9 +1,10 @@
 # One static library a folder of src/; the *_test.cc beside its sources become one test program.
 # continuo_module(graph DEPS base LIBS fmt::fmt) defines continuo_graph and graph_test; TEST_DEPS are
 # folders that only the tests may include; EXCLUDE is a regex of sources to leave out. Each *_fuzz.cc becomes a
-# fuzzer (cmake/Fuzz.cmake).
+# fuzzer (cmake/Fuzz.cmake) of the library or, where FUZZ_SOURCES says which of its files are fuzzed, of
+# those and FUZZ_LIBS alone.
 function(continuo_module name)
-  cmake_parse_arguments(ARG "" "EXCLUDE" "DEPS;LIBS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "EXCLUDE" "DEPS;LIBS;TEST_DEPS;FUZZ_SOURCES;FUZZ_LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
   if(ARG_EXCLUDE)
     list(FILTER sources EXCLUDE REGEX "${ARG_EXCLUDE}")
@@ -37,6 +38,10 @@ function(continuo_module name)
   endif()
   foreach(fuzzer ${fuzzers})
     string(REGEX REPLACE "^.*/(.*)_fuzz\\.cc$" "\\1" fuzzer_name ${fuzzer})
-    continuo_fuzzer(${fuzzer_name} SOURCES ${fuzzer} DEPS continuo_${name})
+    if(ARG_FUZZ_SOURCES)
+      continuo_fuzzer(${fuzzer_name} SOURCES ${fuzzer} ${ARG_FUZZ_SOURCES} DEPS ${ARG_FUZZ_LIBS})
+    else()
+      continuo_fuzzer(${fuzzer_name} SOURCES ${fuzzer} DEPS continuo_${name})
+    endif()
   endforeach()
 endfunction()
