@@ -27,6 +27,7 @@ struct Target {
   // each reader, on a copy of the array; IREE takes what the barrier gives for another array, and
   // copies it back.
   bool barrier_after_write = true;
+  bool samples = true;  // heads that sample compile, and are quicker than choosing on the host
   bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
   std::vector<std::string> kernels;  // custom calls that the executor has
 
