@@ -17,6 +17,7 @@ Result<std::string> run(const Options& options) {
   static const std::map<std::string, models::Head> kHeads{{"last", models::Head::kLast},
                                                           {"all", models::Head::kAll},
                                                           {"argmax", models::Head::kArgmax},
+                                                          {"sample", models::Head::kSample},
                                                           {"layers", models::Head::kLayers}};
   CONTINUO_TRY(auto checkpoint,
                checkpoint::open(options.model.load.model, {options.model.load.config_file, true}));
@@ -56,8 +57,8 @@ void add_emit(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 65536));
   command->add_option("--slots", options->shape.slots, "slots B (default: R)")
       ->check(CLI::Range(1, 4096));
-  command->add_option("--head", options->head, "last, all, argmax or layers")
-      ->check(CLI::IsMember({"last", "all", "argmax", "layers"}))
+  command->add_option("--head", options->head, "last, all, argmax, sample or layers")
+      ->check(CLI::IsMember({"last", "all", "argmax", "sample", "layers"}))
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "file (default: stdout)");
   command->callback([options, &exit_code] {

@@ -155,6 +155,10 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineParts parts, const EngineOp
 Result<std::unique_ptr<Engine>> Engine::create(LoadedModel& model, const text::Tokenizer* tokenizer,
                                                const EngineOptions& given) {
   EngineOptions options = given;
+  if (!model.target.samples) {
+    options.greedy_graphs = true;
+    options.sampling_graphs = false;
+  }
   const models::Facts& facts = model.model->facts();
   if (options.context == 0)
     options.context =

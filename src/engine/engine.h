@@ -46,7 +46,8 @@ struct EngineOptions {
   std::vector<int64_t> attended;  // context buckets; empty = from 256, doubling
   bool overlap = true;
   // Which graphs there are: decode steps that are all greedy have their own; without graphs that
-  // sample, sampled tokens are chosen on the host. At least one of them.
+  // sample, sampled tokens are chosen on the host. At least one of them; greedy ones alone where
+  // the target has no others (Target::samples).
   bool greedy_graphs = true, sampling_graphs = true;
   bool compile_ahead = true;   // all that serving needs, at the start; false: when first needed
   bool show_progress = false;  // of loading, on stderr
