@@ -8,8 +8,8 @@ export MODEL PROMPT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build setup setup-test setup-check setup-cuda setup-iree configure test test-models check lint \
-  asan tsan fuzz fmt golden bench bench-serve clean
+.PHONY: help run build setup setup-test setup-check setup-cuda setup-iree configure test test-models test-iree check \
+  lint asan tsan fuzz fmt golden bench bench-serve clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ configure: setup
 
 test: build setup-test ## Unit, conformance, golden and end-to-end tests
 	@model=$$(scripts/fetch-model.sh smollm2) && CONTINUO_SMOLLM2="$$model" ctest --preset release
+
+test-iree: setup-iree build ## Every golden on IREE, and ragged batching on it
+	@ctest --preset iree
 
 test-models: build ## The real models against their reference logits
 	@smollm2=$$(scripts/fetch-model.sh smollm2) && gemma=$$(scripts/fetch-model.sh gemma-3-270m) && \

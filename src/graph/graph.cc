@@ -86,6 +86,12 @@ void Graph::output(Value value, int donated) {
   outputs_.push_back(value);
 }
 
+void Graph::donate(int argument) {
+  check(argument >= 0 && static_cast<size_t>(argument) < arguments_.size(), "donate",
+        "no argument {}", argument);
+  arguments_[static_cast<size_t>(argument)].donor = true;
+}
+
 Value Graph::emit(const std::string& text, DType dtype, Shape shape) {
   std::string ref = fmt::format("%{}", next_name_++);
   append(ref + " = " + text);
@@ -243,6 +249,8 @@ std::string Graph::text() const {
     std::string attributes;
     if (argument.alias >= 0)
       attributes = fmt::format("tf.aliasing_output = {} : i32", argument.alias);
+    else if (argument.donor)
+      attributes = "jax.buffer_donor = true";
     if (!argument.sharding.empty())
       attributes += (attributes.empty() ? "" : ", ") + ("sdy.sharding = " + argument.sharding);
     names += fmt::format("  // %arg{} {}\n", i, argument.name);

@@ -54,6 +54,7 @@ struct Argument {
   std::string name;
   Type type;
   int alias = -1;        // index of the output that takes over this argument's memory (donation)
+  bool donor = false;    // given away without an output that takes over its memory
   std::string sharding;  // sdy.sharding attribute text, "" = none
 };
 
@@ -68,6 +69,8 @@ class Graph {
   void set_sharding(size_t argument, std::string sharding);
   // Adds a result of the module; `donated` names the argument whose memory it takes over, or -1.
   void output(Value value, int donated = -1);
+  // The argument is given away, but no output has to lie where it lies.
+  void donate(int argument);
   const std::vector<Value>& outputs() const { return outputs_; }
 
   // A comment, so that the printed graph can be read; one line.

@@ -27,6 +27,9 @@ struct Target {
   // each reader, on a copy of the array; IREE takes what the barrier gives for another array, and
   // copies it back.
   bool barrier_after_write = true;
+  // An array that a step writes anew from the old one takes over its memory. IREE orders such a
+  // write after the reads its own value needs, and not after all others.
+  bool reuse_rewritten = true;
   bool samples = true;  // heads that sample compile, and are quicker than choosing on the host
   bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
   std::vector<std::string> kernels;  // custom calls that the executor has

@@ -126,6 +126,7 @@ void Step::store_state(const std::string& name, Value next) {
   const Value kept = select(reshape(active_, Shape(ones)), next, state.before);
   if (in_place()) {
     state.current = kept;
+    state.rewritten = true;
     return;
   }
   for (int64_t row = 0; row < rows(); ++row) {

@@ -128,7 +128,9 @@ void Step::finish(Value tokens, Value logits) {
 void Step::output_state() {
   for (const StateSpec& spec : state_specs_) {
     const StateArray& array = state_.at(spec.name);
-    graph_->output(array.current, array.argument);
+    const bool moves = array.rewritten && !target_.reuse_rewritten;
+    graph_->output(array.current, moves ? -1 : array.argument);
+    if (moves) graph_->donate(array.argument);
   }
 }
 

@@ -157,8 +157,9 @@ class Step {
  private:
   struct StateArray {
     int argument = -1;
-    Value current;  // [B, ...], the newest version
-    Value before;   // recurrent: [R, ...] as read from the array
+    Value current;           // [B, ...], the newest version
+    Value before;            // recurrent: [R, ...] as read from the array
+    bool rewritten = false;  // `current` is new as a whole
   };
   StateArray& declare_state(StateSpec spec);
   Value fed_tokens();

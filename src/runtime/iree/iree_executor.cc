@@ -67,6 +67,7 @@ graph::Target IreeExecutor::target() const {
   target.platform = info_.platform;
   target.linear_out_in = true;
   target.barrier_after_write = false;
+  target.reuse_rewritten = false;
   target.samples = false;
   target.exact_dots = false;  // float32 dots are float32 anyway
   return target;

@@ -119,6 +119,9 @@ Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options) {
     return error(ErrorCode::kInvalidArgument,
                  "wanted at least 1 device and 0 threads, got {} and {}", options.devices,
                  options.threads);
+  if (!options.device.empty())
+    return error(ErrorCode::kInvalidArgument,
+                 "executor pjrt: its device is what the plugin has, got device {}", options.device);
   CONTINUO_TRY(const std::string plugin, find_plugin(options.plugin));
   const CudaFiles cuda = find_cuda_files(plugin);
   preload(cuda.libraries);
