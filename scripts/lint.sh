@@ -17,7 +17,11 @@ fi
 echo "== clang-format: ${#sources[@]} files"
 clang-format --dry-run -Werror "${sources[@]}"
 
-mapfile -t tidied < <(find src -name '*.cc' ! -name '*_test.cc' ! -name '*_fuzz.cc' | sort)
+# What this build leaves out (IREE, where it was not set up) has no compile command.
+mapfile -t tidied < <(find src -name '*.cc' ! -name '*_test.cc' ! -name '*_fuzz.cc' | sort |
+  while read -r file; do
+    ! grep -qF "/$file\"" build/release/compile_commands.json || echo "$file"
+  done)
 echo "== clang-tidy: ${#tidied[@]} files"
 printf '%s\0' "${tidied[@]}" |
   xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build/release --quiet \

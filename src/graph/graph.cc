@@ -63,7 +63,7 @@ Value Graph::argument(const std::string& name, DType dtype, Shape shape) {
   for (const Argument& each : arguments_)
     check(each.name != name, "argument", "{} is declared twice", name);
   Type type{dtype, std::move(shape)};
-  arguments_.push_back(Argument{name, type, -1, ""});
+  arguments_.push_back(Argument{.name = name, .type = type});
   return add(fmt::format("%arg{}", arguments_.size() - 1), std::move(type));
 }
 
