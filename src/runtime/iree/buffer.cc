@@ -115,7 +115,7 @@ Result<BufferHandle> zero_pages(Device& device, const ArrayType& type) {
   auto pages = std::make_unique<Pages>(Pages{address, bytes});
   auto memory = import(device, type, address, {&Pages::release, pages.get()});
   if (memory.ok())
-    pages.release();
+    static_cast<void>(pages.release());
   else
     munmap(address, bytes);
   return memory;
