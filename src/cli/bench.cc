@@ -31,7 +31,9 @@ Status run_steps(Options& options, engine::LoadedModel& model) {
   json all = json::array();
   for (const int64_t rows : std::exchange(options.steps.rows, {})) {
     options.steps.rows = {rows};
+    const double before = model.cache->stats().compile_seconds;
     CONTINUO_TRY(const auto lines, measure::bench_steps(model, options.steps));
+    const double compiling = model.cache->stats().compile_seconds - before;
     for (const measure::StepBenchLine& line : lines) {
       all.push_back({{"rows", line.rows},
                      {"mode", line.mode},
@@ -39,13 +41,14 @@ Status run_steps(Options& options, engine::LoadedModel& model) {
                      {"tokens_per_s", line.tokens_per_s},
                      {"prefill_tokens_per_s", line.prefill_tokens_per_s},
                      {"floor_ms", line.floor_ms},
-                     {"floor_ratio", line.floor_ratio}});
+                     {"floor_ratio", line.floor_ratio},
+                     {"compile_s", compiling}});
       if (options.as_json) continue;
       fmt::print(
           "rows {:>3} {:<7} {:>8.3f} ms/step {:>9.1f} tok/s  prefill {:>9.1f} tok/s  floor "
-          "{:.3f} ms, {:.0f} % of it reached\n",
+          "{:.3f} ms, {:.0f} % of it reached  compiled in {:.1f} s\n",
           line.rows, line.mode, line.ms_per_step, line.tokens_per_s, line.prefill_tokens_per_s,
-          line.floor_ms, 100 * line.floor_ratio);
+          line.floor_ms, 100 * line.floor_ratio, compiling);
       std::fflush(stdout);
     }
   }

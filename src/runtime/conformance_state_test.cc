@@ -84,6 +84,24 @@ TEST_P(Conformance, ScatterWritesLinesInPlace) {
   EXPECT_THAT(values(*output[0]), ElementsAre(3, 4, 9, 9, 9, 9, 9, 9, 1, 2, 5, 6));
 }
 
+// Target::reuse_rewritten: given away, though no output has to lie where it lay.
+TEST_P(Conformance, ADonorNeedsNoOutputInItsPlace) {
+  auto program = compile(R"(module {
+    func.func public @main(%old: tensor<2x2xf32> {jax.buffer_donor = true}, %x: tensor<2x2xf32>)
+        -> (tensor<2x2xf32>, tensor<2x2xf32>) {
+      %mixed = stablehlo.dot_general %old, %x, contracting_dims = [1] x [0]
+          : (tensor<2x2xf32>, tensor<2x2xf32>) -> tensor<2x2xf32>
+      %next = stablehlo.add %x, %x : tensor<2x2xf32>
+      return %mixed, %next : tensor<2x2xf32>, tensor<2x2xf32>
+    } })");
+  auto old = upload(floats({2, 2}, {1, 2, 3, 4}));
+  auto x = upload(floats({2, 2}, {1, 0, 1, 1}));
+  const auto outputs = run(*program, {old.get(), x.get()});
+  EXPECT_THAT(values(*outputs[0]), ElementsAre(3, 2, 7, 4));
+  EXPECT_THAT(values(*outputs[1]), ElementsAre(2, 0, 2, 2));
+  EXPECT_FALSE(old->download().ok());
+}
+
 // fork: one slot's state into another's, in place.
 TEST_P(Conformance, ASlotIsCopiedIntoAnother) {
   auto program = compile(R"(module {

@@ -42,10 +42,10 @@ class Buffer {
 };
 using BufferPtr = std::unique_ptr<Buffer>;
 
-// A compiled graph. An argument that carries `tf.aliasing_output` in the text is donated: after
-// run() its Buffer is empty, and using it again is an error. A run() that refuses its arguments
-// (kInvalidArgument before anything is launched) takes nothing. A Buffer that reads the caller's
-// memory in place (HostLifetime::kBuffer) cannot be donated.
+// A compiled graph. An argument that carries `tf.aliasing_output` or `jax.buffer_donor = true` in
+// the text is donated: after run() its Buffer is empty, and using it again is an error. A run()
+// that refuses its arguments (kInvalidArgument before anything is launched) takes nothing. A Buffer
+// that reads the caller's memory in place (HostLifetime::kBuffer) cannot be donated.
 class Program {
  public:
   virtual ~Program() = default;
