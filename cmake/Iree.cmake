@@ -7,8 +7,9 @@ set(CONTINUO_IREE_COMPILER
 
 # The folder changes when something is added to it: cmake runs again after `make setup-iree`.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CONTINUO_DEPS})
+# Builds under sanitizers leave it out: its compiler slows down so much there that tests do not end.
 set(CONTINUO_IREE OFF)
-if(EXISTS ${iree_root}/lib/libiree_runtime_unified.a AND EXISTS ${CONTINUO_IREE_COMPILER})
+if(NOT CONTINUO_SANITIZE AND EXISTS ${iree_root}/lib/libiree_runtime_unified.a AND EXISTS ${CONTINUO_IREE_COMPILER})
   set(CONTINUO_IREE ON)
   add_library(iree_runtime INTERFACE)
   target_include_directories(iree_runtime SYSTEM INTERFACE ${iree_root}/include)
