@@ -75,8 +75,6 @@ graph::Target IreeExecutor::target() const {
 
 }  // namespace
 
-bool available() { return true; }
-
 Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options) {
   if (options.devices != 1 || options.threads < 0)
     return error(ErrorCode::kInvalidArgument,

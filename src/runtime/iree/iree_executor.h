@@ -7,9 +7,6 @@
 
 namespace continuo::runtime::iree {
 
-// Whether this build has IREE. Without it open() is an error that says how to get it.
-bool available();
-
 // Loads the compiler and opens `options.device`: "local-task" (a pool of `options.threads`, the
 // default), "local-sync" (the calling thread).
 Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options);

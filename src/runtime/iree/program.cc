@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
+#include <set>
 
 #include "runtime/iree/overwrites.h"
 #include "runtime/program_bytes.h"
@@ -146,10 +146,10 @@ Status IreeProgram::invoke(Timeline& timeline) {
 
 Result<std::vector<BufferPtr>> IreeProgram::collect(std::span<Buffer* const> arguments,
                                                     const std::shared_ptr<Timeline>& timeline) {
-  std::map<iree_hal_buffer_t*, bool> shared;  // memory that is somebody else's too
+  std::set<iree_hal_buffer_t*> shared;  // memory that is somebody else's too
   for (size_t i = 0; i < arguments.size(); ++i)
     if (!signature_.arguments[i].donated)
-      shared[static_cast<IreeBuffer&>(*arguments[i]).memory()] = true;
+      shared.insert(static_cast<IreeBuffer&>(*arguments[i]).memory());
   std::vector<BufferPtr> buffers;
   buffers.reserve(outputs());
   for (size_t i = 0; i < outputs(); ++i) {
@@ -160,7 +160,7 @@ Result<std::vector<BufferPtr>> IreeProgram::collect(std::span<Buffer* const> arg
     auto buffer = std::make_unique<IreeBuffer>(device_, signature_.outputs[i], std::move(view),
                                                timeline, timeline->last);
     // An output that is an argument unchanged is the argument's own memory; so may two outputs be.
-    if (!shared.emplace(buffer->memory(), true).second) {
+    if (!shared.insert(buffer->memory()).second) {
       CONTINUO_TRY(BufferViewHandle copied, copy(device_, *buffer));
       buffer = std::make_unique<IreeBuffer>(device_, signature_.outputs[i], std::move(copied),
                                             nullptr, 0);

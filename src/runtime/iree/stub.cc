@@ -3,8 +3,6 @@
 
 namespace continuo::runtime::iree {
 
-bool available() { return false; }
-
 Result<std::unique_ptr<Executor>> open(const ExecutorOptions&) {
   return error(
       ErrorCode::kUnsupported,
