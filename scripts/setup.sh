@@ -25,6 +25,9 @@ unpack_wheels() {  # pins stamp file_that_must_exist option...
   once_for "$pins" "$stamp" python3 scripts/wheels.py unpack "$pins" build/deps "${@:4}"
 }
 
+readonly ffi_header=build/deps/xla_ffi/xla/ffi/api/c_api.h
+readonly ffi_sha256=aca130ddbe816672f9d302364d28813b1922c90baf7bc4818f3169d375c5ecc3
+
 fetch_crates() {
   local host
   host=$(rustc -vV | sed -n 's/^host: //p')
@@ -57,6 +60,9 @@ fi
 
 unpack_wheels scripts/wheels.txt build/deps/.wheels \
   build/deps/lammps_jax_pjrt_cpu/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so
+[[ -f $ffi_header ]] || rm -f build/deps/.ffi
+once_for scripts/wheels-ffi.txt build/deps/.ffi python3 scripts/wheels.py join scripts/wheels-ffi.txt \
+  'xla/ffi/api/c_api\.h' "$ffi_sha256" "$ffi_header" --keep
 if [[ -f rust/Cargo.lock ]]; then
   once_for rust/Cargo.lock build/deps/.crates fetch_crates
 fi

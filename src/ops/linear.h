@@ -36,6 +36,9 @@ ExpertMatrix expert_matrix_stacked(Step& step, const std::string& tensor, int64_
                                    int64_t in, int64_t out, bool source_in_out);
 
 // x:[..., in] @ w, w:[in,out] or (out_in) [out,in], in w's dtype with float32 sums -> [..., out].
+// Few rows of float32 are a kernel's where the executor has one.
 Value matmul(Step& step, Value x, Value w, bool out_in);
+// x:[n,in] through expert `index` (scalar i32, 0 <= index < E) -> [n,out].
+Value expert_matmul(Step& step, Value x, const ExpertMatrix& experts, Value index);
 
 }  // namespace continuo::ops

@@ -72,6 +72,54 @@ TEST(Linear, OneRowAsSumsIsTheProduct) {
   EXPECT_LE(max_difference(results[0], results[1]), 1e-6);
 }
 
+// The kernel against StableHLO's product, on either side of where it gives way to it.
+TEST(Linear, FewRowsAreTheKernels) {
+  const std::vector<std::string> kernels = runtime::test_executor().target().kernels;
+  if (kernels.empty()) GTEST_SKIP() << "this executor has no kernels";
+  for (const int64_t rows : {1, 2, 7, 24, 25}) {
+    std::vector<std::vector<float>> results;
+    for (const bool kernel : {false, true}) {
+      Target target;
+      target.linear_out_in = true;
+      if (kernel) target.kernels = kernels;
+      TestStep test({.rows = rows, .columns = 1, .slots = rows, .context = 1}, target);
+      const Value y = linear(test.step, test.input("x", random_f32({rows, 1, 37}, 1)), "l", 11);
+      test.give("l.weight", random_f32({11, 37}, 2));
+      results.push_back(floats(test.run(y)[0]));
+      EXPECT_EQ(test.step.graph().text().find("continuo.linear") != std::string::npos,
+                kernel && rows <= 24);
+    }
+    EXPECT_EQ(results[0].size(), size_t(rows * 11));
+    EXPECT_LE(max_difference(results[0], results[1]), 1e-6);
+  }
+}
+
+TEST(ExpertMatmul, TakesOneExpert) {
+  constexpr int64_t E = 3, n = 2;
+  const HostTensor w = random_f32({E, kOut, kIn}, 2), x = random_f32({n, kIn}, 1);
+  for (const bool kernel : {false, true}) {
+    Target target;
+    if (kernel) target.kernels = runtime::test_executor().target().kernels;
+    for (int32_t e = 0; e < E; ++e) {
+      TestStep test(kShape, target);
+      const ExpertMatrix experts{test.input("w", random_f32({E, kOut, kIn}, 2)), kIn, kOut, true};
+      const Value y = expert_matmul(test.step, test.input("x", random_f32({n, kIn}, 1)), experts,
+                                    test.input("e", runtime::i32({}, {e})));
+      const auto got = floats(test.run(y)[0]);
+      std::vector<float> wanted;
+      for (int64_t row = 0; row < n; ++row)
+        for (int64_t o = 0; o < kOut; ++o) {
+          double sum = 0;
+          for (int64_t i = 0; i < kIn; ++i)
+            sum += double(x.as<float>()[size_t(row * kIn + i)]) *
+                   double(w.as<float>()[size_t((e * kOut + o) * kIn + i)]);
+          wanted.push_back(float(sum));
+        }
+      EXPECT_LE(max_difference(got, wanted), 1e-6);
+    }
+  }
+}
+
 TEST(Embedding, TakesRowsAndReadsThemBackAsAHead) {
   constexpr int64_t V = 7;
   TestStep test(kShape);

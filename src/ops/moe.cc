@@ -62,14 +62,6 @@ Routes route(Value logits, const Router& router) {
 
 namespace {
 
-// x:[n,in] through expert `index` (scalar i32) of a stacked matrix.
-Value through(Step& step, Value x, Value matrices, Value index, bool out_in) {
-  const Value zero = constant(x.graph(), DType::kI32, 0);
-  const Value w =
-      dynamic_slice(matrices, {index, zero, zero}, {1, matrices.dim(1), matrices.dim(2)});
-  return matmul(step, x, reshape(w, {matrices.dim(1), matrices.dim(2)}), out_in);
-}
-
 Value bias_row(Value biases, Value index) {
   const Value zero = constant(biases.graph(), DType::kI32, 0);
   return dynamic_slice(biases, {index, zero}, {1, biases.dim(1)});
@@ -90,12 +82,17 @@ Value one_expert(Step& step, Value x, Value index, const ExpertBank& bank,
                  std::span<const Value> arrays) {
   const size_t inputs = bank.in.size();
   std::vector<Value> inner;
+  // The bank's matrices as the loop carries them.
+  const auto carried = [&](ExpertMatrix matrix, Value array) {
+    matrix.weight = array;
+    return matrix;
+  };
   for (size_t i = 0; i < inputs; ++i) {
-    Value y = through(step, x, arrays[i], index, bank.in[i].out_in);
+    Value y = expert_matmul(step, x, carried(bank.in[i], arrays[i]), index);
     if (!bank.in_bias.empty()) y = y + bias_row(arrays[inputs + 1 + i], index);
     inner.push_back(y);
   }
-  Value y = through(step, bank.combine(inner), arrays[inputs], index, bank.out.out_in);
+  Value y = expert_matmul(step, bank.combine(inner), carried(bank.out, arrays[inputs]), index);
   return bank.out_bias.valid() ? y + bias_row(arrays.back(), index) : y;
 }
 

@@ -237,9 +237,11 @@ ExpertBank make_bank(TestStep& test, const MixCase& c, const MixData& data) {
   return bank;
 }
 
-void expect_mix(const MixCase& c) {
+void expect_mix(const MixCase& c, const std::vector<std::string>& kernels) {
   const MixData data = make_data(c);
-  TestStep test({.rows = 1, .columns = c.tokens, .slots = 1, .context = c.tokens});
+  Target target;
+  target.kernels = kernels;
+  TestStep test({.rows = 1, .columns = c.tokens, .slots = 1, .context = c.tokens}, target);
   const Value x = test.input("x", f32({c.tokens, c.hidden}, floats(data.x)));
   Routes routes{test.input("experts", runtime::i32({c.tokens, c.k}, data.experts)),
                 test.input("weights", f32({c.tokens, c.k}, floats(data.weights))),
@@ -255,6 +257,12 @@ void expect_mix(const MixCase& c) {
   const std::vector<float> wanted = plain_mix(c, data);
   EXPECT_LE(max_difference(floats(results[0]), wanted), 2e-5);
   EXPECT_LE(max_difference(floats(results[1]), wanted), 2e-5);
+}
+
+// In plain StableHLO, and with the kernels of the executor.
+void expect_mix(const MixCase& c) {
+  expect_mix(c, {});
+  if (c.out_in) expect_mix(c, runtime::test_executor().target().kernels);
 }
 
 TEST(MixExperts, BlocksOfOne) {

@@ -33,14 +33,18 @@ inline void PrintTo(const Registered& executor, std::ostream* out) { *out << exe
 inline const Exceptions kIreeOffersNot = {
     {"TwoDevicesRunOneProgram", "IREE cuts no program over devices by shardings"},
     {"ThreadCountIsPartOfTheKey", "IREE's code is the same for any number of threads"},
+    {"LinearKernelIsTheProduct", "IREE gets none of our kernels"},
+    {"LinearKernelTakesAnExpertInALoop", "IREE gets none of our kernels"},
+    {"LinearKernelRefusesWhatDoesNotFit", "IREE gets none of our kernels"},
+    {"LinearKernelSurvivesSerializing", "IREE gets none of our kernels"},
 };
 #endif
 
 inline const std::vector<Registered>& executors() {
   static const std::vector<Registered> all = [] {
     std::vector<Registered> each = {
-        {"pjrt_cpu", {.plugin = CONTINUO_CPU_PLUGIN}, {}, {}},
-        {"pjrt_cpu_alt", {.plugin = CONTINUO_CPU_PLUGIN_ALT}, {}, {}},
+        {"pjrt_cpu", {.plugin = CONTINUO_CPU_PLUGIN}, {.linear_out_in = true}, {}},
+        {"pjrt_cpu_alt", {.plugin = CONTINUO_CPU_PLUGIN_ALT}, {.linear_out_in = true}, {}},
     };
 #ifdef CONTINUO_IREE_COMPILER
     each.push_back({"iree_task", {.executor = "iree"}, {.linear_out_in = true}, kIreeOffersNot});

@@ -42,6 +42,9 @@ class Api {
     return static_cast<size_t>(end) <= api_->struct_size && *slot != nullptr;
   }
 
+  // Frees `failure` and returns what it said; for functions of extensions.
+  Error take(std::string_view what, PJRT_Error* failure) const;
+
   // Waits for `event`, frees it and returns its error, if any. nullptr is a ready event.
   Status await(std::string_view what, PJRT_Event* event) const;
   // Frees `event` without waiting for it.
@@ -59,7 +62,6 @@ class Api {
   Status initialize();
   void describe();
   Error missing(std::string_view what) const;
-  Error take(std::string_view what, PJRT_Error* failure) const;
 
   const PJRT_Api* api_;
   std::string path_;

@@ -7,6 +7,7 @@
 
 #include "runtime/cpu_info.h"
 #include "runtime/pjrt/compile_options.h"
+#include "runtime/pjrt/cpu_kernels.h"
 #include "runtime/pjrt/plugin.h"
 #include "runtime/pjrt/program.h"
 
@@ -39,6 +40,7 @@ class PjrtExecutor final : public Executor {
   std::unique_ptr<Client> client_;
   std::string compile_options_;
   int threads_;
+  std::vector<std::string> kernels_;
   DeviceInfo info_;
   std::map<std::string, ProgramPtr> zero_programs_;  // by StableHLO type
 };
@@ -54,6 +56,8 @@ Status PjrtExecutor::describe() {
   info_.memory_bytes = client_->memory_bytes();
   if (client_->on_host()) {
     info_.cpu_features = cpu_features();
+    // XLA does not cut a custom call over devices: it would bring the whole weight to each.
+    if (info_.devices == 1) kernels_ = register_cpu_kernels(client_->api());
     if (info_.memory_bytes == 0)
       info_.memory_bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
   }
@@ -72,6 +76,9 @@ graph::Target PjrtExecutor::target() const {
   target.platform = info_.platform;
   if (client_->on_host()) {
     target.exact_dots = false;  // XLA's CPU float32 dots are float32 anyway
+    target.kernels = kernels_;
+    // XLA's own products of a few rows are slower with [out,in], of one or many rows quicker.
+    target.linear_out_in = target.has_kernel("continuo.linear");
     return target;
   }
   target.weights = DType::kBF16;

@@ -1,0 +1,19 @@
+// The kernels of runtime/kernels/cpu as custom calls.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/pjrt/api.h"
+
+namespace continuo::runtime::pjrt {
+
+// Registers them with the plugin, once a process, and returns the names by which graphs call them;
+// none where the plugin takes no custom calls. Before a program that calls one is compiled or
+// loaded. Any thread.
+//
+// continuo.linear(x:[n,in], w:[out,in]) -> [n,out]
+// continuo.linear(x:[n,in], w:[E,out,in], e:i32[]) -> [n,out], with w[e]: float32, row-major.
+std::vector<std::string> register_cpu_kernels(const Api& api);
+
+}  // namespace continuo::runtime::pjrt
