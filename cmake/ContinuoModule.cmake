@@ -33,6 +33,7 @@ function(continuo_module name)
       continuo_${name} ${ARG_TEST_DEPS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE
       CONTINUO_TEST_DATA="${CMAKE_SOURCE_DIR}/tests")
+    target_compile_options(${name}_test PRIVATE ${CONTINUO_TEST_OPTIONS})
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES LABELS unit)
   endif()
