@@ -49,7 +49,7 @@ test-models: build ## The real models against their reference logits
 	@smollm2=$$(scripts/fetch-model.sh smollm2) && gemma=$$(scripts/fetch-model.sh gemma-3-270m) && \
 	  CONTINUO_SMOLLM2="$$smollm2" CONTINUO_GEMMA_3_270M="$$gemma" ctest --preset models
 
-check: lint asan tsan fuzz ## Format, lints, sanitizers, a minute of fuzzing a parser
+check: lint asan tsan fuzz ## Format, lints, sanitizers, a minute of fuzzing
 
 lint: setup-check configure ## clang-format, clang-tidy, rustfmt, clippy
 	@scripts/lint.sh
@@ -64,7 +64,7 @@ tsan: setup-check ## The engine's threads, over a device that is none, under the
 	@ninja -C build/tsan engine_test
 	@ctest --preset tsan
 
-fuzz: setup-check ## Every fuzzer in turn: SECONDS=60 each
+fuzz: setup-check ## Every fuzzer at once: SECONDS=60
 	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
 	@ninja -C build/fuzz fuzzers
 	@scripts/fuzz.sh $(SECONDS)
