@@ -61,7 +61,7 @@ asan: setup-check ## Unit and golden tests under the address and undefined-behav
 
 tsan: setup-check ## The engine's threads, over a device that is none, under the thread sanitizer
 	@[[ build/tsan/build.ninja -nt CMakePresets.json ]] || cmake --preset tsan
-	@ninja -C build/tsan engine_test
+	@ninja -C build/tsan engine_threads_test
 	@ctest --preset tsan
 
 fuzz: setup-check ## Every fuzzer at once: SECONDS=60

@@ -1,17 +1,12 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <random>
 
 #include "engine/engine_impl.h"
-#include "engine/loaded_model.h"
 #include "text/tokenizer.h"
 
 namespace continuo::engine {
-namespace {
-
-constexpr int64_t kDefaultContext = 4096;
 
 Result<SchedulerOptions> scheduling_of(const EngineOptions& options) {
   SchedulerOptions result = default_scheduler_options(options.slots, options.context);
@@ -26,36 +21,6 @@ Result<SchedulerOptions> scheduling_of(const EngineOptions& options) {
   CONTINUO_RETURN_IF_ERROR(check(result));
   return result;
 }
-
-// Ends of a model without a tokenizer: what its configs say.
-std::vector<int32_t> configured_ends(const checkpoint::Checkpoint& checkpoint) {
-  std::vector<int32_t> ends;
-  const auto add = [&](const nlohmann::json& id) {
-    if (id.is_number_integer()) ends.push_back(id.get<int32_t>());
-  };
-  for (const nlohmann::json* config : {&checkpoint.generation_config, &checkpoint.config}) {
-    if (!config->is_object() || !config->contains("eos_token_id")) continue;
-    const nlohmann::json& id = config->at("eos_token_id");
-    if (id.is_array()) std::for_each(id.begin(), id.end(), add);
-    add(id);
-  }
-  return ends;
-}
-
-// What the state costs, from the pool that was just allocated.
-void describe_state(Stepper& stepper, const EngineOptions& options, EngineStats& shape) {
-  for (const ops::StateSpec& spec : stepper.state().specs()) {
-    const int64_t bytes = spec.shape.elements() * static_cast<int64_t>(byte_size(spec.dtype));
-    if (spec.kind == ops::StateKind::kKv)
-      shape.kv_bytes_per_token += bytes / spec.positions;
-    else
-      shape.recurrent_bytes_per_slot += bytes;
-  }
-  shape.kv_capacity = shape.kv_bytes_per_token > 0 ? options.slots * options.context : 0;
-  shape.state_bytes = stepper.state().bytes_per_slot() * options.slots;
-}
-
-}  // namespace
 
 const char* to_string(FinishReason reason) {
   switch (reason) {
@@ -131,8 +96,8 @@ EngineStats Engine::Impl::stats() const {
     result = stats_;
   }
   result.waiting = mailbox.waiting();
-  if (cache == nullptr) return result;
-  const CompileCacheStats built = cache->stats();
+  if (!compiling) return result;
+  const CompileCacheStats built = compiling();
   result.compiled = built.compiled;
   result.loaded = built.loaded;
   result.compile_seconds = built.compile_seconds;
@@ -148,39 +113,6 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineParts parts, const EngineOp
   CONTINUO_TRY(SchedulerOptions scheduling, scheduling_of(options));
   auto impl = std::make_unique<Impl>(std::move(parts), options, std::move(scheduling));
   CONTINUO_RETURN_IF_ERROR(impl->prepare());
-  impl->start();
-  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
-}
-
-Result<std::unique_ptr<Engine>> Engine::create(LoadedModel& model, const text::Tokenizer* tokenizer,
-                                               const EngineOptions& given) {
-  EngineOptions options = given;
-  if (!model.target.samples) {
-    options.greedy_graphs = true;
-    options.sampling_graphs = false;
-  }
-  const models::Facts& facts = model.model->facts();
-  if (options.context == 0)
-    options.context =
-        facts.max_positions > 0 ? std::min(facts.max_positions, kDefaultContext) : kDefaultContext;
-  CONTINUO_TRY(SchedulerOptions scheduling, scheduling_of(options));
-  options.columns = scheduling.columns;
-  options.attended = scheduling.attended;
-  options.prefill_budget = scheduling.prefill_budget;
-  auto stepper = std::make_unique<Stepper>(
-      *model.executor, *model.model, model.target, *model.weights, *model.cache,
-      StepperOptions{options.slots, options.context, 0, options.show_progress});
-  EngineParts parts{std::make_unique<DeviceRunner>(*stepper), tokenizer, {}, facts.vocab};
-  if (tokenizer != nullptr)
-    parts.eos_ids.assign(tokenizer->eos_ids().begin(), tokenizer->eos_ids().end());
-  else
-    parts.eos_ids = configured_ends(model.checkpoint);
-  auto impl = std::make_unique<Impl>(std::move(parts), options, std::move(scheduling));
-  impl->stepper = std::move(stepper);
-  impl->cache = model.cache.get();
-  CONTINUO_RETURN_IF_ERROR(impl->prepare());
-  describe_state(*impl->stepper, options, impl->shape);
-  impl->shape.weight_bytes = model.weights->bytes();
   impl->start();
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }

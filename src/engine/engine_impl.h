@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,9 @@
 #include "engine/step_runner.h"
 
 namespace continuo::engine {
+
+// How the engine schedules under these options; kInvalidArgument names what does not fit.
+Result<SchedulerOptions> scheduling_of(const EngineOptions& options);
 
 // The functions of the loop run on the step thread; all else says which threads may call it.
 class Engine::Impl {
@@ -34,9 +38,9 @@ class Engine::Impl {
   const EngineOptions options;
   const std::vector<int32_t> eos_ids;
 
-  // Who owns the device side, and the figures of it that do not change; set before start().
-  std::unique_ptr<Stepper> stepper;
-  const CompileCache* cache = nullptr;
+  // Of the device side, set before start(): what was compiled (any thread), and figures that do not
+  // change.
+  std::function<CompileCacheStats()> compiling;
   EngineStats shape;
 
  private:

@@ -1,9 +1,8 @@
-// StepRunner: what the engine's loop asks of a device. DeviceRunner runs steps on a Stepper; tests
-// of the loop have one without a device.
+// StepRunner: what the engine's loop asks of a device. DeviceRunner (device_runner.h) runs steps on
+// a Stepper; tests of the loop have one without a device.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <span>
 #include <vector>
@@ -35,23 +34,6 @@ class StepRunner {
   virtual Result<StepResult> collect(bool want_logits) = 0;
   // After an error of any of these: forgets what is under way and makes the state anew.
   virtual Status reset() = 0;
-};
-
-// Owned by Engine; the Stepper outlives it.
-class DeviceRunner final : public StepRunner {
- public:
-  explicit DeviceRunner(Stepper& stepper) : stepper_(stepper) {}
-  Status prepare(
-      std::span<const StepKey> keys,
-      const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) override;
-  Status fork(const SlotFork& fork) override;
-  Status launch(const StepKey& key, const StepInput& input) override;
-  Result<StepResult> collect(bool want_logits) override;
-  Status reset() override;
-
- private:
-  Stepper& stepper_;
-  std::deque<StepOutput> launched_;
 };
 
 }  // namespace continuo::engine

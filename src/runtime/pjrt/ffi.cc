@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <thread>
+#include <type_traits>
 
 namespace continuo::runtime::pjrt {
 namespace {
@@ -31,9 +33,13 @@ constexpr size_t kArgsSize =
 
 const FfiExtension* find_extension(const Api& api) {
   for (const PJRT_Extension_Base* each = api.get()->extension_start; each != nullptr;
-       each = each->next)
-    if (each->type == PJRT_Extension_Type_FFI && each->struct_size >= kExtensionSize)
+       each = each->next) {
+    // As a number: a newer plugin has extensions for which our header's type has no value.
+    std::underlying_type_t<PJRT_Extension_Type> type;
+    std::memcpy(&type, &each->type, sizeof(type));
+    if (type == PJRT_Extension_Type_FFI && each->struct_size >= kExtensionSize)
       return reinterpret_cast<const FfiExtension*>(each);
+  }
   return nullptr;
 }
 

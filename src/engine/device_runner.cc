@@ -1,6 +1,4 @@
-#include "engine/step_runner.h"
-
-#include <utility>
+#include "engine/device_runner.h"
 
 namespace continuo::engine {
 
@@ -8,20 +6,20 @@ Status DeviceRunner::prepare(
     std::span<const StepKey> keys,
     const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) {
   const int64_t total = static_cast<int64_t>(keys.size());
-  CONTINUO_RETURN_IF_ERROR(stepper_.prepare(keys, [&](int64_t done) {
+  CONTINUO_RETURN_IF_ERROR(stepper_->prepare(keys, [&](int64_t done) {
     if (on_progress) on_progress("compile", done, total);
   }));
   // A GPU loads a program's kernels when it first runs: a tenth of a second that no client waits.
-  if (stepper_.target().platform != "cpu") CONTINUO_RETURN_IF_ERROR(stepper_.warm_up(keys));
-  return stepper_.options().slots > 1 ? stepper_.state().prepare_forks() : ok_status();
+  if (stepper_->target().platform != "cpu") CONTINUO_RETURN_IF_ERROR(stepper_->warm_up(keys));
+  return stepper_->options().slots > 1 ? stepper_->state().prepare_forks() : ok_status();
 }
 
 Status DeviceRunner::fork(const SlotFork& fork) {
-  return stepper_.state().fork(fork.from, fork.to, fork.positions);
+  return stepper_->state().fork(fork.from, fork.to, fork.positions);
 }
 
 Status DeviceRunner::launch(const StepKey& key, const StepInput& input) {
-  CONTINUO_TRY(StepOutput output, stepper_.run(key, input));
+  CONTINUO_TRY(StepOutput output, stepper_->run(key, input));
   launched_.push_back(std::move(output));
   return ok_status();
 }
@@ -41,7 +39,7 @@ Result<StepResult> DeviceRunner::collect(bool want_logits) {
 
 Status DeviceRunner::reset() {
   launched_.clear();
-  return stepper_.reset();
+  return stepper_->reset();
 }
 
 }  // namespace continuo::engine
