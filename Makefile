@@ -8,11 +8,11 @@ export MODEL PROMPT
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build setup setup-test setup-check setup-cuda setup-iree configure test test-models test-iree check \
-  lint asan tsan fuzz fmt golden bench bench-serve clean
+.PHONY: help run build setup setup-test setup-check setup-cuda setup-iree setup-iree-cuda configure test test-models \
+  test-iree check lint asan tsan fuzz fmt golden bench bench-serve clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Stream an answer: MODEL=smollm2|gemma-3-270m|path PROMPT="..."
 	@model=$$(scripts/fetch-model.sh "$$MODEL") && build/continuo generate --model "$$model" --auto "$$PROMPT"
@@ -35,6 +35,9 @@ setup-cuda: ## Besides, the pinned CUDA plugin and NVIDIA's libraries (x86-64, 1
 
 setup-iree: ## Besides, IREE for --executor iree: its compiler (84 MB to download), its runtime built in a minute
 	@scripts/setup.sh --iree
+
+setup-iree-cuda: ## The same with IREE's CUDA driver, for --device cuda (47 MB more to download)
+	@scripts/setup.sh --iree-cuda
 
 configure: setup
 	@[[ build/release/build.ninja -nt CMakePresets.json ]] || cmake --preset release

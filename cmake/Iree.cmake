@@ -9,6 +9,7 @@ set(CONTINUO_IREE_COMPILER
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CONTINUO_DEPS})
 # Builds under sanitizers leave it out: its compiler slows down so much there that tests do not end.
 set(CONTINUO_IREE OFF)
+set(CONTINUO_IREE_CUDA OFF)
 if(NOT CONTINUO_SANITIZE AND EXISTS ${iree_root}/lib/libiree_runtime_unified.a AND EXISTS ${CONTINUO_IREE_COMPILER})
   set(CONTINUO_IREE ON)
   add_library(iree_runtime INTERFACE)
@@ -16,6 +17,11 @@ if(NOT CONTINUO_SANITIZE AND EXISTS ${iree_root}/lib/libiree_runtime_unified.a A
   target_compile_definitions(iree_runtime INTERFACE
     IREE_ALLOCATOR_SYSTEM_CTL=iree_allocator_libc_ctl
     CONTINUO_IREE_COMPILER="${CONTINUO_IREE_COMPILER}")
+  # `make setup-iree-cuda` puts cuda.h beside the headers, when the runtime has the CUDA driver.
+  if(EXISTS ${iree_root}/include/cuda.h)
+    set(CONTINUO_IREE_CUDA ON)
+    target_compile_definitions(iree_runtime INTERFACE CONTINUO_IREE_CUDA)
+  endif()
   target_link_libraries(iree_runtime INTERFACE
     ${iree_root}/lib/libiree_runtime_unified.a ${iree_root}/lib/libflatcc_parsing.a
     Threads::Threads ${CMAKE_DL_LIBS} m)

@@ -5,6 +5,7 @@
 #   setup.sh --check   besides: what `make check` runs (clang, clippy, rustfmt)
 #   setup.sh --cuda    besides: the pinned CUDA plugin and NVIDIA's libraries
 #   setup.sh --iree    besides: IREE's compiler and runtime
+#   setup.sh --iree-cuda   the same with IREE's CUDA driver
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -77,9 +78,16 @@ if [[ ${1:-} == --cuda ]]; then
   unpack_wheels scripts/wheels-cuda.txt build/deps/.wheels-cuda \
     build/deps/jax_cuda13_pjrt/jax_plugins/xla_cuda13/xla_cuda_plugin.so --together jax_cuda13_pjrt
 fi
-if [[ ${1:-} == --iree ]]; then
+if [[ ${1:-} == --iree || ${1:-} == --iree-cuda ]]; then
   unpack_wheels scripts/wheels-iree.txt build/deps/.wheels-iree \
     build/deps/iree_base_compiler/iree/compiler/_mlir_libs/libIREECompiler.so
+  runtime=(scripts/iree.sh) pins=(scripts/iree/Cargo.lock scripts/iree.sh)
+  # A runtime with the CUDA driver has all that one without has: once asked for, it stays.
+  if [[ $1 == --iree-cuda || -f build/deps/iree/include/cuda.h ]]; then
+    unpack_wheels scripts/wheels-iree-cuda.txt build/deps/.wheels-iree-cuda \
+      build/deps/iree_cuda_headers/nvidia/cuda_runtime/include/cuda.h --together iree_cuda_headers
+    runtime+=(--cuda) pins+=(scripts/wheels-iree-cuda.txt)
+  fi
   [[ -f build/deps/iree/lib/libiree_runtime_unified.a ]] || rm -f build/deps/.iree
-  once_for <(cat scripts/iree/Cargo.lock scripts/iree.sh) build/deps/.iree scripts/iree.sh
+  once_for <(cat "${pins[@]}") build/deps/.iree "${runtime[@]}"
 fi

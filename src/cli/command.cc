@@ -15,9 +15,10 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool model_requ
       ->capture_default_str();
   command.add_option("--plugin", load.executor.plugin,
                      "PJRT plugin file (default: $CONTINUO_PJRT_PLUGIN, CUDA's where there is a "
-                     "GPU, the pinned CPU one) or IREE's compiler");
+                     "GPU, the pinned CPU one) or IREE's compiler (default: "
+                     "$CONTINUO_IREE_COMPILER, the build's)");
   command.add_option("--device", load.executor.device,
-                     "of --executor iree: local-task (default) or local-sync");
+                     "of --executor iree: local-task (default), local-sync or cuda");
   command.add_option("--dtype", load.dtype, "weights on the device: auto, f32 or bf16")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/executor.h"
+#include "runtime/pjrt/plugin.h"
 
 namespace continuo::runtime {
 
@@ -55,6 +56,15 @@ inline const std::vector<Registered>& executors() {
     each.back().unsupported["ThreadCountSizesThePool"] = "it has no threads of its own";
     each.back().expected_to_fail["AWriteIsReadBehindABarrier"] =
         "IREE copies the written array onto itself, which this device refuses";
+#ifdef CONTINUO_IREE_CUDA
+    if (pjrt::has_nvidia_gpu()) {
+      each.push_back({"iree_cuda",
+                      {.executor = "iree", .device = "cuda"},
+                      {.linear_out_in = true},
+                      kIreeOffersNot});
+      each.back().unsupported["ThreadCountSizesThePool"] = "it has no threads of its own";
+    }
+#endif
 #endif
     return each;
   }();

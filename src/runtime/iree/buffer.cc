@@ -8,6 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "runtime/iree/transfer.h"
+
 namespace continuo::runtime::iree {
 namespace {
 
@@ -121,9 +123,16 @@ Result<BufferHandle> zero_pages(Device& device, const ArrayType& type) {
   return memory;
 }
 
+Result<BufferHandle> zero_memory(Device& device, const ArrayType& type) {
+  CONTINUO_TRY(BufferHandle memory, allocate(device, type));
+  CONTINUO_RETURN_IF_ERROR(fill_with_zero(device, memory.get(), allocated(type)));
+  return memory;
+}
+
 }  // namespace
 
 IreeBuffer::~IreeBuffer() {
+  static_cast<void>(device_.enter());
   if (!borrowed() || consumed()) return;
   auto timeline = device_.timeline();
   if (!timeline.ok()) return;
@@ -141,17 +150,16 @@ Status IreeBuffer::usable(const Timeline& now) const {
 
 Status IreeBuffer::download(std::span<std::byte> out) const {
   CONTINUO_RETURN_IF_ERROR(check_download(out));
+  CONTINUO_RETURN_IF_ERROR(device_.enter());
   CONTINUO_RETURN_IF_ERROR(ready());
-  if (out.empty()) return {};
-  return take("download", iree_hal_device_transfer_d2h(
-                              device_.hal(), memory(), 0, out.data(), out.size(),
-                              IREE_HAL_TRANSFER_BUFFER_FLAG_DEFAULT, iree_infinite_timeout()));
+  return out.empty() ? Status() : to_host(device_, memory(), out);
 }
 
 Result<BufferPtr> upload(Device& device, const HostView& host, HostLifetime lifetime,
                          Placement placement) {
   CONTINUO_RETURN_IF_ERROR(check_host(host));
   CONTINUO_RETURN_IF_ERROR(part_shape(host.shape, placement, 1));
+  CONTINUO_RETURN_IF_ERROR(device.enter());
   const ArrayType type{host.dtype, host.shape};
   BufferHandle memory;
   if (lifetime == HostLifetime::kBuffer && readable_in_place(device, host)) {
@@ -162,9 +170,7 @@ Result<BufferPtr> upload(Device& device, const HostView& host, HostLifetime life
     CONTINUO_TRY(memory, allocate(device, type));
     if (host.bytes() > 0)
       CONTINUO_RETURN_IF_ERROR(
-          take("upload", iree_hal_device_transfer_h2d(
-                             device.hal(), host.data, memory.get(), 0, host.bytes(),
-                             IREE_HAL_TRANSFER_BUFFER_FLAG_DEFAULT, iree_infinite_timeout())));
+          to_device(device, {host.data, static_cast<size_t>(host.bytes())}, memory.get()));
   }
   CONTINUO_TRY(BufferViewHandle view, view_as(type, memory.get()));
   auto buffer = std::make_unique<IreeBuffer>(device, type, std::move(view), nullptr, 0);
@@ -176,7 +182,9 @@ Result<BufferPtr> zeros(Device& device, const ArrayType& type, Placement placeme
   static constexpr std::byte kSomething{};
   CONTINUO_RETURN_IF_ERROR(check_host({type.dtype, type.shape, &kSomething}));
   CONTINUO_RETURN_IF_ERROR(part_shape(type.shape, placement, 1));
-  CONTINUO_TRY(BufferHandle memory, zero_pages(device, type));
+  CONTINUO_RETURN_IF_ERROR(device.enter());
+  CONTINUO_TRY(BufferHandle memory,
+               device.on_host() ? zero_pages(device, type) : zero_memory(device, type));
   CONTINUO_TRY(BufferViewHandle view, view_as(type, memory.get()));
   return BufferPtr(std::make_unique<IreeBuffer>(device, type, std::move(view), nullptr, 0));
 }
@@ -186,9 +194,7 @@ Result<BufferViewHandle> copy(Device& device, const IreeBuffer& source) {
   CONTINUO_TRY(BufferHandle memory, allocate(device, source.type()));
   if (bytes_of(source.type()) > 0)
     CONTINUO_RETURN_IF_ERROR(
-        take("copy", iree_hal_device_transfer_d2d(
-                         device.hal(), source.memory(), 0, memory.get(), 0, bytes_of(source.type()),
-                         IREE_HAL_TRANSFER_BUFFER_FLAG_DEFAULT, iree_infinite_timeout())));
+        on_device(device, source.memory(), memory.get(), bytes_of(source.type())));
   return view_as(source.type(), memory.get());
 }
 

@@ -10,7 +10,10 @@
 #include <iree/modules/hal/module.h>
 #include <iree/task/api.h>
 
+#include <unistd.h>
+
 #include "runtime/cpu_info.h"
+#include "runtime/iree/cuda.h"
 
 namespace continuo::runtime::iree {
 namespace {
@@ -91,45 +94,66 @@ Result<std::unique_ptr<Device>> Device::open(const ExecutorOptions& options) {
                                            out(device->instance_))));
   CONTINUO_RETURN_IF_ERROR(
       take("IREE", iree_hal_module_register_all_types(device->instance_.get())));
-  if (device->driver_ != "local-task" && device->driver_ != "local-sync")
-    return error(ErrorCode::kUnsupported,
-                 "executor iree: wanted device local-task or local-sync, got {}", device->driver_);
+  ProactorPoolHandle proactors;
   CONTINUO_RETURN_IF_ERROR(
-      device->open_local(device->driver_, options.threads > 0 ? options.threads : usable_cores()));
+      take("IREE", iree_async_proactor_pool_create(iree_numa_node_count(), nullptr,
+                                                   iree_async_proactor_pool_options_default(),
+                                                   iree_allocator_system(), out(proactors))));
+  if (device->driver_ == "cuda")
+    CONTINUO_RETURN_IF_ERROR(device->open_gpu(proactors.get()));
+  else if (device->driver_ == "local-task" || device->driver_ == "local-sync")
+    CONTINUO_RETURN_IF_ERROR(device->open_local(
+        proactors.get(), options.threads > 0 ? options.threads : usable_cores()));
+  else
+    return error(ErrorCode::kUnsupported,
+                 "executor iree: wanted device local-task, local-sync or cuda, got {}",
+                 device->driver_);
   CONTINUO_RETURN_IF_ERROR(device->start());
   return device;
 }
 
-Status Device::open_local(const std::string& driver, int threads) {
+Device::~Device() {
+  if (hal_ != nullptr) static_cast<void>(enter());
+}
+
+Status Device::enter() const { return on_host() ? Status() : enter_cuda(hal_.get()); }
+
+Status Device::open_gpu(iree_async_proactor_pool_t* proactors) {
+  CONTINUO_TRY(CudaDevice gpu, open_cuda(proactors));
+  hal_ = std::move(gpu.hal);
+  kind_ = std::move(gpu.name);
+  cuda_capability_ = gpu.capability;
+  memory_bytes_ = gpu.memory_bytes;
+  return {};
+}
+
+Status Device::open_local(iree_async_proactor_pool_t* proactors, int threads) {
+  kind_ = driver_;
+  memory_bytes_ = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
   const iree_allocator_t host = iree_allocator_system();
   LoaderHandle loader;
   CONTINUO_RETURN_IF_ERROR(
-      take(driver, iree_hal_embedded_elf_loader_create(nullptr, host, out(loader))));
+      take(driver_, iree_hal_embedded_elf_loader_create(nullptr, host, out(loader))));
   AllocatorHandle allocator;
   CONTINUO_RETURN_IF_ERROR(
-      take(driver, iree_hal_allocator_create_heap(IREE_SV("local"), host, host, out(allocator))));
-  ProactorPoolHandle proactors;
-  CONTINUO_RETURN_IF_ERROR(
-      take(driver, iree_async_proactor_pool_create(iree_numa_node_count(), nullptr,
-                                                   iree_async_proactor_pool_options_default(), host,
-                                                   out(proactors))));
+      take(driver_, iree_hal_allocator_create_heap(IREE_SV("local"), host, host, out(allocator))));
   iree_hal_device_create_params_t create = iree_hal_device_create_params_default();
-  create.proactor_pool = proactors.get();
+  create.proactor_pool = proactors;
   iree_hal_executable_loader_t* loaders[] = {loader.get()};
 
-  if (driver == "local-sync") {
+  if (driver_ == "local-sync") {
     iree_hal_sync_device_params_t params;
     iree_hal_sync_device_params_initialize(&params);
-    return take(driver, iree_hal_sync_device_create(view(driver), &params, &create, 1, loaders,
-                                                    allocator.get(), host, out(hal_)));
+    return take(driver_, iree_hal_sync_device_create(view(driver_), &params, &create, 1, loaders,
+                                                     allocator.get(), host, out(hal_)));
   }
   TaskExecutorHandle executor;
   CONTINUO_RETURN_IF_ERROR(create_task_executor(threads, executor));
   iree_task_executor_t* executors[] = {executor.get()};
   iree_hal_task_device_params_t params;
   iree_hal_task_device_params_initialize(&params);
-  return take(driver, iree_hal_task_device_create(view(driver), &params, 1, executors, 1, loaders,
-                                                  allocator.get(), &create, host, out(hal_)));
+  return take(driver_, iree_hal_task_device_create(view(driver_), &params, 1, executors, 1, loaders,
+                                                   allocator.get(), &create, host, out(hal_)));
 }
 
 // What programs import, whichever device it is.
@@ -146,6 +170,21 @@ Status Device::start() {
               iree_hal_module_create(instance_.get(), iree_hal_module_device_policy_default(),
                                      group.get(), IREE_HAL_MODULE_FLAG_NONE,
                                      iree_hal_module_debug_sink_null(), host, out(hal_module_)));
+}
+
+Result<iree_hal_buffer_t*> Device::staging() {
+  if (staging_ == nullptr) {
+    const iree_hal_buffer_params_t params = {
+        .usage = IREE_HAL_BUFFER_USAGE_TRANSFER | IREE_HAL_BUFFER_USAGE_MAPPING,
+        .access = IREE_HAL_MEMORY_ACCESS_ALL,
+        .type = IREE_HAL_MEMORY_TYPE_HOST_LOCAL | IREE_HAL_MEMORY_TYPE_HOST_CACHED |
+                IREE_HAL_MEMORY_TYPE_DEVICE_VISIBLE,
+    };
+    CONTINUO_RETURN_IF_ERROR(take(
+        "staging",
+        iree_hal_allocator_allocate_buffer(allocator(), params, kStagingBytes, out(staging_))));
+  }
+  return staging_.get();
 }
 
 Result<std::shared_ptr<Timeline>> Device::timeline() {

@@ -33,30 +33,47 @@ class Timeline {
 // Owned by the executor; its thread only.
 class Device {
  public:
+  static constexpr size_t kStagingBytes = size_t{4} << 20;
+
   // `options.device` "" is local-task.
   static Result<std::unique_ptr<Device>> open(const ExecutorOptions& options);
+  ~Device();
 
   iree_hal_device_t* hal() const { return hal_.get(); }
   iree_hal_allocator_t* allocator() const { return iree_hal_device_allocator(hal_.get()); }
   iree_vm_instance_t* instance() const { return instance_.get(); }
   iree_vm_module_t* hal_module() const { return hal_module_.get(); }
-  // The driver: "local-task", "local-sync".
+  // The driver: "local-task", "local-sync", "cuda".
   const std::string& driver() const { return driver_; }
   // Whether its memory is the host's.
-  bool on_host() const { return true; }
+  bool on_host() const { return driver_ != "cuda"; }
+  // Of a CUDA device: its name, its compute capability (10 * major + minor), its memory; of others
+  // the driver, 0 and the machine's.
+  const std::string& kind() const { return kind_; }
+  int cuda_capability() const { return cuda_capability_; }
+  int64_t memory_bytes() const { return memory_bytes_; }
+
+  // To be called by each thread before it uses the device, also to free what is on it. Any thread.
+  Status enter() const;
+  // Memory of the host that the device copies from and to by itself, of kStagingBytes.
+  Result<iree_hal_buffer_t*> staging();
 
   // The timeline for the next run: a new one after a failure.
   Result<std::shared_ptr<Timeline>> timeline();
 
  private:
   Device() = default;
-  Status open_local(const std::string& driver, int threads);
+  Status open_local(iree_async_proactor_pool_t* proactors, int threads);
+  Status open_gpu(iree_async_proactor_pool_t* proactors);
   Status start();
 
-  std::string driver_;
+  std::string driver_, kind_;
+  int cuda_capability_ = 0;
+  int64_t memory_bytes_ = 0;
   InstanceHandle instance_;
   DeviceHandle hal_;
   ModuleHandle hal_module_;
+  BufferHandle staging_;
   std::shared_ptr<Timeline> timeline_;
 };
 

@@ -1,7 +1,7 @@
 #include "runtime/iree/iree_executor.h"
 
-#include <unistd.h>
-
+#include <array>
+#include <cstdlib>
 #include <vector>
 
 #include "runtime/cpu_info.h"
@@ -13,17 +13,45 @@
 namespace continuo::runtime::iree {
 namespace {
 
+// The newest GPU the compiler knows of those that the device's capability includes; the driver
+// takes the PTX of an older one.
+std::string cuda_target(int capability) {
+  constexpr std::array kKnown = {60, 70, 75, 80, 86, 87, 89};
+  int chosen = kKnown.front();
+  for (const int known : kKnown)
+    if (known <= capability) chosen = known;
+  return fmt::format("--iree-cuda-target=sm_{}", chosen);
+}
+
+std::vector<std::string> compiler_flags(const Device& device) {
+  std::vector<std::string> flags = {
+      // More computes wrongly: from O2 on a predicate that becomes a number inside a product is a
+      // signed bit, so that true is -1, and some dispatches are refused by the compiler itself.
+      "--iree-opt-level=O1",
+      "--iree-execution-model=async-external",
+      "--iree-input-demote-f64-to-f32=false",
+  };
+  if (device.on_host())
+    flags.insert(flags.begin(), {"--iree-hal-target-device=local",
+                                 "--iree-hal-local-target-device-backends=llvm-cpu",
+                                 "--iree-llvmcpu-target-cpu=host"});
+  else
+    flags.insert(flags.begin(),
+                 {"--iree-hal-target-device=cuda", cuda_target(device.cuda_capability())});
+  return flags;
+}
+
 class IreeExecutor final : public Executor {
  public:
   IreeExecutor(const Compiler& compiler, std::unique_ptr<Device> device)
-      : compiler_(compiler), device_(std::move(device)) {
+      : compiler_(compiler), device_(std::move(device)), flags_(compiler_flags(*device_)) {
     info_.executor = "iree";
     info_.plugin = compiler.path();
-    info_.platform = "cpu";
-    info_.device_kind = device_->driver();
+    info_.platform = device_->on_host() ? "cpu" : "cuda";
+    info_.device_kind = device_->kind();
     info_.version = "IREE " + compiler.revision();
-    info_.cpu_features = cpu_features();
-    info_.memory_bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
+    if (device_->on_host()) info_.cpu_features = cpu_features();
+    info_.memory_bytes = device_->memory_bytes();
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -49,16 +77,7 @@ class IreeExecutor final : public Executor {
  private:
   const Compiler& compiler_;
   std::unique_ptr<Device> device_;
-  const std::vector<std::string> flags_ = {
-      "--iree-hal-target-device=local",
-      "--iree-hal-local-target-device-backends=llvm-cpu",
-      "--iree-llvmcpu-target-cpu=host",
-      // More computes wrongly: from O2 on a predicate that becomes a number inside a product is a
-      // signed bit, so that true is -1, and some dispatches are refused by the compiler itself.
-      "--iree-opt-level=O1",
-      "--iree-execution-model=async-external",
-      "--iree-input-demote-f64-to-f32=false",
-  };
+  const std::vector<std::string> flags_;
   DeviceInfo info_;
 };
 
@@ -73,6 +92,12 @@ graph::Target IreeExecutor::target() const {
   return target;
 }
 
+std::string compiler_file(const std::string& option) {
+  if (!option.empty()) return option;
+  const char* named = std::getenv("CONTINUO_IREE_COMPILER");
+  return named == nullptr || *named == '\0' ? CONTINUO_IREE_COMPILER : named;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options) {
@@ -80,8 +105,7 @@ Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options) {
     return error(ErrorCode::kInvalidArgument,
                  "executor iree: wanted 1 device and at least 0 threads, got {} and {}",
                  options.devices, options.threads);
-  CONTINUO_TRY(const Compiler* compiler,
-               Compiler::load(options.plugin.empty() ? CONTINUO_IREE_COMPILER : options.plugin));
+  CONTINUO_TRY(const Compiler* compiler, Compiler::load(compiler_file(options.plugin)));
   CONTINUO_TRY(auto device, Device::open(options));
   return std::unique_ptr<Executor>(std::make_unique<IreeExecutor>(*compiler, std::move(device)));
 }

@@ -7,8 +7,9 @@
 
 namespace continuo::runtime::iree {
 
-// Loads the compiler and opens `options.device`: "local-task" (a pool of `options.threads`, the
-// default), "local-sync" (the calling thread).
+// Loads the compiler (`options.plugin`, else $CONTINUO_IREE_COMPILER, else the build's) and opens
+// `options.device`: "local-task" (a pool of `options.threads`, the default), "local-sync" (the
+// calling thread), "cuda" (the first GPU, where the build has IREE's CUDA driver).
 Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options);
 
 }  // namespace continuo::runtime::iree

@@ -75,6 +75,7 @@ Result<std::string> IreeProgram::serialize() const {
 }
 
 Status IreeProgram::start(std::string_view module) {
+  CONTINUO_RETURN_IF_ERROR(device_.enter());
   const iree_allocator_t host = iree_allocator_system();
   bytes_ = HostTensor(DType::kU8, {static_cast<int64_t>(module.size())});
   std::memcpy(bytes_.data(), module.data(), module.size());
@@ -99,6 +100,7 @@ Status IreeProgram::start(std::string_view module) {
 
 Result<std::vector<BufferPtr>> IreeProgram::run(std::span<Buffer* const> arguments) {
   CONTINUO_RETURN_IF_ERROR(check_arguments(signature_, arguments, &device_));
+  CONTINUO_RETURN_IF_ERROR(device_.enter());
   CONTINUO_TRY(const auto timeline, device_.timeline());
   Status status = push_arguments(arguments, *timeline);
   if (status.ok()) status = invoke(*timeline);

@@ -20,6 +20,7 @@ class IreeProgram final : public Program {
   static Result<ProgramPtr> load(Device& device, const std::string& stablehlo,
                                  std::string_view module);
   static Result<ProgramPtr> deserialize(Device& device, std::span<const std::byte> bytes);
+  ~IreeProgram() override { static_cast<void>(device_.enter()); }
 
   size_t arguments() const override { return signature_.arguments.size(); }
   size_t outputs() const override { return signature_.outputs.size(); }
