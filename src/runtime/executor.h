@@ -105,7 +105,7 @@ class Executor {
 struct ExecutorOptions {
   std::string executor = "pjrt";  // "pjrt" | "iree"
   std::string plugin;             // PJRT plugin or IREE's compiler; "" = environment, the default
-  std::string device;             // of IREE: "local-task" (the default), "local-sync", "cuda"; PJRT: ""
+  std::string device;             // of IREE: "local-task" (default), "local-sync", "cuda"; PJRT: ""
   int threads = 0;                // of a CPU device; 0 = every core the process may use
   int devices = 1;                // that one program runs on together; CPU devices are virtual
 };
