@@ -23,8 +23,8 @@ using Exceptions = std::map<std::string, std::string>;
 struct Registered {
   const char* name;
   ExecutorOptions options;
-  graph::Target target;           // linear_out_in and kv_write, as the executor should say
-  Exceptions unsupported;         // what the runtime does not offer: not run
+  graph::Target target;    // platform, linear_out_in and kv_write, as the executor should say
+  Exceptions unsupported;  // what the runtime does not offer: not run
   Exceptions expected_to_fail{};  // what it should do and does not: run, and a pass is an error
 };
 
@@ -60,9 +60,13 @@ inline const std::vector<Registered>& executors() {
     if (pjrt::has_nvidia_gpu()) {
       each.push_back({"iree_cuda",
                       {.executor = "iree", .device = "cuda"},
-                      {.linear_out_in = true},
+                      {.platform = "cuda", .linear_out_in = true},
                       kIreeOffersNot});
       each.back().unsupported["ThreadCountSizesThePool"] = "it has no threads of its own";
+      each.back().unsupported["AWriteIsReadBehindABarrier"] =
+          "IREE copies the written array onto itself, which fails and ends the device's queue";
+      each.back().expected_to_fail["ASlotIsCopiedIntoAnother"] =
+          "IREE's compiler does not translate a copy within one array";
     }
 #endif
 #endif
