@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <mutex>
 #include <vector>
 
 #include "runtime/cpu_info.h"
@@ -92,6 +93,16 @@ graph::Target IreeExecutor::target() const {
   return target;
 }
 
+// A constant that the compiler computes, on the CPU whichever the device. Its first time sets up
+// LLVM's targets, which two threads must not do at once.
+constexpr const char* kFirst = R"(module {
+  func.func public @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+    %0 = stablehlo.constant dense<[0.1, 0.2, 0.3, 0.4]> : tensor<4xf32>
+    %1 = stablehlo.cosine %0 : tensor<4xf32>
+    %2 = stablehlo.add %x, %1 : tensor<4xf32>
+    return %2 : tensor<4xf32>
+  } })";
+
 std::string compiler_file(const std::string& option) {
   if (!option.empty()) return option;
   const char* named = std::getenv("CONTINUO_IREE_COMPILER");
@@ -107,6 +118,13 @@ Result<std::unique_ptr<Executor>> open(const ExecutorOptions& options) {
                  options.devices, options.threads);
   CONTINUO_TRY(const Compiler* compiler, Compiler::load(compiler_file(options.plugin)));
   CONTINUO_TRY(auto device, Device::open(options));
+  static std::once_flag started;
+  Status first;
+  std::call_once(started, [&] {
+    if (auto module = compiler->compile(kFirst, compiler_flags(*device)); !module.ok())
+      first = std::move(module).error();
+  });
+  CONTINUO_RETURN_IF_ERROR(first);
   return std::unique_ptr<Executor>(std::make_unique<IreeExecutor>(*compiler, std::move(device)));
 }
 
