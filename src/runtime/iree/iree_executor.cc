@@ -86,6 +86,7 @@ graph::Target IreeExecutor::target() const {
   graph::Target target;
   target.platform = info_.platform;
   target.linear_out_in = true;
+  target.one_row_as_sums = device_->on_host();  // its code for one row's product is 4 times slower
   target.barrier_after_write = false;
   target.reuse_rewritten = false;
   target.samples = false;
