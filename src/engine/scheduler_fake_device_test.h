@@ -35,15 +35,15 @@ struct History {
 inline bool is_eos(uint64_t token) { return token % 16 == 0; }
 
 using Tokens = std::vector<uint64_t>;
-struct Answer {
+struct FakeAnswer {
   Tokens tokens;  // an EOS included
   EndReason reason = EndReason::kStop;
 };
 // What the sequence gives when nothing else runs.
-inline Answer alone(const SchedulerRequest& request, int64_t choice, int64_t context) {
+inline FakeAnswer alone(const SchedulerRequest& request, int64_t choice, int64_t context) {
   History history;
   for (int64_t i = 0; i < request.prompt; ++i) history.feed(prompt_token(request.id, i));
-  Answer answer;
+  FakeAnswer answer;
   while (true) {
     const uint64_t token = history.next(choice);
     answer.tokens.push_back(token);

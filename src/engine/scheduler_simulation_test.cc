@@ -217,7 +217,7 @@ void World::check_end(const EndedSequence& end, const Stream& stream) {
   const uint64_t id = end.sequence.request;
   require(end.tokens == int64_t(stream.tokens.size()), "request {}: {} tokens, {} came", id,
           end.tokens, stream.tokens.size());
-  const Answer whole = alone(stream.request, end.sequence.choice, options_.context);
+  const FakeAnswer whole = alone(stream.request, end.sequence.choice, options_.context);
   require(stream.tokens.size() <= whole.tokens.size() &&
               std::equal(stream.tokens.begin(), stream.tokens.end(), whole.tokens.begin()),
           "request {} got other tokens than alone", id);
