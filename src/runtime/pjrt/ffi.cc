@@ -93,7 +93,7 @@ bool schedule(const XLA_FFI_CallFrame* frame, const std::shared_ptr<Pieces>& pie
     frame->api->XLA_FFI_Error_Destroy(&destroy);
     return false;
   }
-  share.release();  // the task's
+  static_cast<void>(share.release());  // the task's
   return true;
 }
 
