@@ -1,6 +1,7 @@
 // Ragged batching against each request alone: on a golden model, 40 requests of random lengths,
 // arrivals, cancels and ways to choose, over engines of several slot counts, must give exactly the
-// tokens that each gives when nothing else runs.
+// tokens that each gives when nothing else runs. Alone is in the first engine; an answer of another
+// engine that differs is run alone there again.
 //   batch_test GOLDEN_FOLDER [EXECUTOR [DTYPE]]
 // With bf16 the count of answers that differ is a figure to report, not a failure of the engine.
 // A seed decides all of it but the threads' timing; CONTINUO_SEED=n sets another.
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int64_t kContext = 80;
 constexpr int kRequests = 40;
+constexpr int kNearTies = 1;  // answers of 80 that another number of slots may turn
 
 struct Answers {
   std::map<int64_t, std::vector<int32_t>> tokens;  // by choice
@@ -142,7 +144,7 @@ int run(const std::string& folder, const std::string& executor, const std::strin
   }
   const std::vector<Case> cases = random_cases(random, (*model)->model->facts().vocab);
   std::map<size_t, Answers> alone;
-  int wrong = 0, tokens = 0;
+  int wrong = 0, tokens = 0, elsewhere = 0;
   for (const int64_t slots : {3, 6}) {
     const auto engine = open_engine(**model, slots);
     Client client(*engine);
@@ -157,15 +159,20 @@ int run(const std::string& folder, const std::string& executor, const std::strin
     for (const auto& [i, got] : client.wait()) {
       for (const auto& [choice, each] : got.tokens) tokens += int(each.size());
       if (equal(cases[i], got, alone.at(i))) continue;
-      ++wrong;
+      // XLA may round otherwise in a program for another number of slots, which turns a near-tie.
+      // What holds is that nobody else in the batch matters: the same alone in this engine.
+      client.submit(i, cases[i].request, -1);
+      const bool near_tie = slots != 3 && equal(cases[i], got, client.wait().at(i));
+      ++(near_tie ? elsewhere : wrong);
       for (const auto& [choice, each] : got.tokens)
         fmt::print(stderr, "slots {} request {}/{} T={} seed {}:\n  got   {}\n  alone {} {}\n",
                    slots, i, choice, cases[i].request.sampling.temperature, seed,
                    fmt::join(each, " "), fmt::join(alone.at(i).tokens[choice], " "), got.error);
     }
   }
-  fmt::print("{}: {} requests, {} tokens, {} wrong\n", folder, 2 * kRequests, tokens, wrong);
-  return wrong == 0 ? 0 : 1;
+  fmt::print("{}: {} requests, {} tokens, {} wrong, {} otherwise in another number of slots\n",
+             folder, 2 * kRequests, tokens, wrong, elsewhere);
+  return wrong == 0 && elsewhere <= kNearTies ? 0 : 1;
 }
 
 }  // namespace
