@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/mapped_file.h"
+#include "checkpoint/mlx_source.h"
 #include "checkpoint/quantization_config.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/safetensors_source.h"
@@ -88,14 +89,11 @@ Result<Checkpoint> open_huggingface(const std::string& folder, const OpenOptions
 
   CONTINUO_RETURN_IF_ERROR(check_quantization(out.config, folder));
   CONTINUO_TRY(std::unique_ptr<SafetensorsSet> files, open_safetensors_folder(folder));
-  if (written_by_mlx(*files)) {
-    out.format = "mlx";
-    out.config["weights_format"] = "mlx";  // some families' tensors hold other values there
-    if (const auto text = out.config.find("text_config");
-        text != out.config.end() && text->is_object())
-      (*text)["weights_format"] = "mlx";
-  }
+  if (written_by_mlx(*files)) out.format = "mlx";
   CONTINUO_TRY(out.tensors, make_safetensors_source(std::move(files), out.config));
+  if (out.format == "mlx") {
+    CONTINUO_TRY(out.tensors, make_mlx_source(std::move(out.tensors), out.config, folder));
+  }
   return out;
 }
 

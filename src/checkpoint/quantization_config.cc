@@ -39,6 +39,14 @@ Result<int> one_of(const json& settings, const char* key, const std::array<int, 
 
 }  // namespace
 
+bool is_mxfp4(const json& config, std::string_view module) {
+  const json* settings = find_settings(config);
+  if (settings == nullptr) return false;
+  if (const json* own = member(*settings, module)) settings = own;
+  const auto mode = settings->find("mode");
+  return mode != settings->end() && *mode == "mxfp4";
+}
+
 Result<AffineSettings> affine_settings(const json& config, std::string_view module) {
   const json* general = find_settings(config);
   if (general == nullptr)

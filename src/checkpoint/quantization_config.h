@@ -20,6 +20,9 @@ struct AffineSettings {
 // (kUnsupported).
 Result<AffineSettings> affine_settings(const nlohmann::json& config, std::string_view module);
 
+// Whether the config says of this module, or of all, that it is in MLX's mode "mxfp4".
+bool is_mxfp4(const nlohmann::json& config, std::string_view module);
+
 // kUnsupported where config names a "quant_method" that this build cannot read (gptq, awq, fp8,
 // ...).
 Status check_quantization(const nlohmann::json& config, const std::string& where);

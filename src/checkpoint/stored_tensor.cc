@@ -109,6 +109,31 @@ Result<StoredTensor> mxfp4_tensor(const Entry& blocks, const Entry& scales,
   return out;
 }
 
+// The same blocks as mlx-lm has them, in words: weight U32 [experts, out, in / 8].
+Result<StoredTensor> mlx_mxfp4_tensor(const Entry& weight, const Entry& scales) {
+  const Shape& groups = scales.tensor->shape;
+  if (scales.tensor->dtype != DType::kU8 || groups.rank() != 3)
+    return error(ErrorCode::kUnsupported,
+                 "{}: tensor \"{}\": mode \"mxfp4\" can be read for stacked experts with U8 scales "
+                 "[experts, out, in / 32], got scales {} {}",
+                 weight.file->file.path(), weight.tensor->name, scales.tensor->dtype_name, groups);
+  constexpr auto kValues = static_cast<int64_t>(kMxfp4BlockValues);
+  if (groups[2] > (int64_t{1} << 40)) return misshapen(scales, "fewer groups");
+  const Shape words{groups[0], groups[1], groups[2] * (kValues / 8)};
+  if (weight.tensor->shape != words) return misshapen(weight, fmt::format("U32 {}", words));
+  StoredTensor out;
+  out.info = {weight.tensor->name, Shape{groups[0], groups[2] * kValues, groups[1]}, DType::kF32,
+              Encoding::kMXFP4};
+  out.bits = 4;
+  out.group_size = static_cast<int>(kValues);
+  out.blocks = plane(weight);
+  out.blocks.view.dtype = DType::kU8;
+  out.blocks.view.shape =
+      Shape{groups[0], groups[1], groups[2], static_cast<int64_t>(kMxfp4BlockBytes)};
+  out.scales = plane(scales);
+  return out;
+}
+
 // Expert `index` of a plane whose first dimension counts experts.
 Plane expert_plane(const Plane& whole, int64_t index) {
   if (whole.file == nullptr) return whole;
@@ -131,6 +156,8 @@ std::vector<StoredTensor> experts_of(const StoredTensor& stack) {
     return {};
   const std::string_view parent = std::string_view(name).substr(0, at);
   std::string_view leaf = std::string_view(name).substr(at + kMarker.size());
+  if (leaf == "fc1.weight") leaf = "up_proj.weight";  // Nemotron-H, which has no gate
+  if (leaf == "fc2.weight") leaf = "down_proj.weight";
   if (parent.ends_with("block_sparse_moe")) {
     if (leaf == "gate_proj.weight") leaf = "w1.weight";
     if (leaf == "down_proj.weight") leaf = "w2.weight";
@@ -165,6 +192,12 @@ Status combine_affine(const SafetensorsSet& set, const Entry& entry, const nlohm
   const Entry* scales = find(set, *module + ".scales");
   if (scales == nullptr) return {};
   const Entry* biases = find(set, *module + ".biases");
+  if (biases == nullptr && is_mxfp4(config, *module)) {
+    CONTINUO_TRY(StoredTensor tensor, mlx_mxfp4_tensor(entry, *scales));
+    out.tensors.push_back(std::move(tensor));
+    for (const Entry* part : {&entry, scales}) out.parts.insert(part->tensor->name);
+    return {};
+  }
   if (biases == nullptr) {
     // Without biases it may be another of mlx's modes: let the settings say so first.
     const auto settings = affine_settings(config, *module);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "checkpoint/gguf_config.h"
+#include "checkpoint/mlx_source.h"
 #include "cli/command.h"
 #include "models/registry.h"
 
@@ -18,6 +19,20 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// "MLX (kimi_k2, deepseek_v3)", or without the list where mlx-lm has all of the family's types.
+std::string mlx(const models::Family& family) {
+  std::string some;
+  bool all = true;
+  for (const std::string& type : family.model_types) {
+    if (checkpoint::find_mlx_family(type) != nullptr)
+      some += (some.empty() ? "" : ", ") + type;
+    else
+      all = false;
+  }
+  if (some.empty()) return "";
+  return all ? ", MLX" : ", MLX (" + some + ")";
+}
+
 // "safetensors, MLX, GGUF (llama)": an architecture no fixture covers is marked.
 std::string formats(const models::Family& family) {
   std::string gguf;
@@ -25,7 +40,7 @@ std::string formats(const models::Family& family) {
     if (!contains(family.model_types, std::string(row.model_type))) continue;
     gguf += (gguf.empty() ? "" : ", ") + std::string(row.name) + (row.tested ? "" : ", untested");
   }
-  return "safetensors, MLX" + (gguf.empty() ? "" : ", GGUF (" + gguf + ")");
+  return "safetensors" + mlx(family) + (gguf.empty() ? "" : ", GGUF (" + gguf + ")");
 }
 
 }  // namespace

@@ -10,7 +10,6 @@ namespace continuo::models {
 GatedDeltaHybrid::GatedDeltaHybrid(const ConfigView& config, HasTensor has)
     : Decoder(config, std::move(has), {.partial = 0.25}) {
   qk_norm_ = QkNorm::kEachHead;
-  if (config.text("weights_format", "") == "mlx") norm_offset_ = 0;
   attention_.kv_heads = config.size("num_key_value_heads");  // required: the two default to others
   net_.key_heads = config.size("linear_num_key_heads", 16);
   net_.value_heads = config.size("linear_num_value_heads", 32);
@@ -33,7 +32,7 @@ GatedDeltaHybrid::GatedDeltaHybrid(const ConfigView& config, HasTensor has)
 }
 
 Value GatedDeltaHybrid::norm(Step& step, Value x, const std::string& name) const {
-  return rms_norm(step, x, name, norm_eps_, norm_offset_);
+  return rms_norm(step, x, name, norm_eps_, 1);
 }
 
 Value GatedDeltaHybrid::attend(Step& step, int64_t index, Value x) const {

@@ -31,7 +31,6 @@ class GatedDeltaHybrid : public Decoder {
   Value full_attention(Step& step, int64_t index, Value x) const;
 
   std::vector<std::string> types_;
-  double norm_offset_ = 1;  // mlx-lm adds the 1 to the weights when it converts them
 };
 
 }  // namespace continuo::models

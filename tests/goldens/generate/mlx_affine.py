@@ -33,7 +33,8 @@ def main():
                     "shape": list(shape), "crc32": zlib.crc32(np.array(value).tobytes())}
     OUT.mkdir(parents=True, exist_ok=True)
     mx.save_safetensors(str(OUT / "model.safetensors"), tensors, {"format": "mlx"})
-    (OUT / "config.json").write_text(json.dumps({"quantization": settings}, indent=1) + "\n")
+    (OUT / "config.json").write_text(json.dumps(
+        {"model_type": "llama", "quantization": settings}, indent=1) + "\n")
     rows = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(expected.items())]
     (OUT / "tensors.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
