@@ -29,7 +29,7 @@ std::vector<float> ssm_multipliers(MlxRewriter& rewriter) {
   const std::array rows{inner, inner, state, state, rewriter.number("mamba_n_heads", 24)};
   std::vector<float> out;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (by.size() != rows.size() || !(rows[i] >= 1 && rows[i] <= 1 << 24)) {
+    if (by.size() != rows.size() || !(rows[i] >= 1 && rows[i] <= 1 << 20)) {
       rewriter.fail(
           "ssm_multipliers, mamba_d_ssm, mamba_n_groups, mamba_d_state or mamba_n_heads "
           "cannot be true");
