@@ -83,6 +83,11 @@ int32_t continuo_stream_push(ContinuoStream* stream, uint32_t id, ContinuoBuffer
 int32_t continuo_stream_flush(ContinuoStream* stream, ContinuoBuffer* out, ContinuoBuffer* error);
 void continuo_stream_free(ContinuoStream* stream);
 
+/* What compiling or rendering any template may take from now on, besides a multiple of its input:
+ * bytes of memory and milliseconds. A template that takes more is refused from then on; the thread
+ * it ran on stays behind, stopped. */
+void continuo_template_limits(uint64_t memory, uint64_t milliseconds);
+
 int32_t continuo_template_new(ContinuoSlice source, ContinuoTemplate** out, ContinuoBuffer* error);
 
 typedef struct {

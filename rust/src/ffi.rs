@@ -283,6 +283,11 @@ pub unsafe extern "C" fn continuo_template_new(
     })
 }
 
+#[no_mangle]
+pub extern "C" fn continuo_template_limits(memory: u64, milliseconds: u64) {
+    crate::bounded::set_limits(memory, milliseconds);
+}
+
 #[repr(C)]
 pub struct RenderInput {
     messages: Slice,

@@ -1,6 +1,7 @@
 //! Tokenizers (Hugging Face `tokenizers`, and the algorithms GGUF files embed) and chat templates
 //! (`minijinja`) behind the C ABI of `include/continuo_text.h`.
 
+mod bounded;
 mod bytes;
 mod error;
 mod ffi;

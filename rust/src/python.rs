@@ -10,11 +10,24 @@ pub fn str_of(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Undefined => Ok(String::new()),
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_string()),
-        _ => repr(value),
+        _ => repr(value, 0),
     }
 }
 
-fn repr(value: &Value) -> Result<String, Error> {
+// What JSON may nest, and then some.
+const DEEPEST: usize = 400;
+
+fn check_depth(depth: usize) -> Result<(), Error> {
+    if depth < DEEPEST {
+        return Ok(());
+    }
+    let message = format!("a value is nested more than {DEEPEST} deep");
+    Err(Error::new(ErrorKind::InvalidOperation, message))
+}
+
+fn repr(value: &Value, depth: usize) -> Result<String, Error> {
+    check_depth(depth)?;
+    let repr = |value: &Value| repr(value, depth + 1);
     let items = |open: &str, close: &str| -> Result<String, Error> {
         let parts: Result<Vec<String>, Error> = value.try_iter()?.map(|v| repr(&v)).collect();
         Ok(format!("{open}{}{close}", parts?.join(", ")))
@@ -125,6 +138,7 @@ struct JsonWriter<'a> {
 
 impl JsonWriter<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        check_depth(depth)?;
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
             ValueKind::Bool => self

@@ -3,12 +3,15 @@
 //! `tojson`, and Python's methods and way of printing.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use chrono::{DateTime, Local, TimeZone, Utc};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, ErrorKind, Value};
 
-use crate::error::{Error, Result};
+use crate::bounded::{self, Stopped};
+use crate::error::{Error, Kind, Result};
 use crate::python::{self, JsonOptions};
 
 mod methods;
@@ -19,7 +22,8 @@ const OUTPUT_BYTES: usize = 64 << 20;
 const NAME: &str = "chat_template";
 
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
+    stopped: AtomicBool, // it has exceeded its bounds once: that must not happen again
 }
 
 /// What a template is rendered with; all but `now` JSON text.
@@ -46,34 +50,77 @@ impl std::fmt::Display for Raised {
 }
 impl std::error::Error for Raised {}
 
+fn environment(source: &str) -> Result<Environment<'static>> {
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_fuel(Some(STEPS));
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_unknown_method_callback(methods::call);
+    environment.set_formatter(|out, _, value| Ok(out.write_str(&python::str_of(value)?)?));
+    environment.add_filter("tojson", to_json);
+    environment.add_filter("string", |value: &Value| python::str_of(value));
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
+    environment
+        .add_template_owned(NAME, without_generation_tags(source))
+        .map_err(|error| Error::corrupt(describe(&error)))?;
+    Ok(environment)
+}
+
+fn rendered(environment: &Environment, context: Value) -> Result<String> {
+    let template = environment.get_template(NAME);
+    let template = template.map_err(|error| Error::corrupt(describe(&error)))?;
+    let mut out = Bounded(Vec::new());
+    match template.render_captured_to(context, &mut out) {
+        Ok(_) => String::from_utf8(out.0).map_err(|error| Error::corrupt(error.to_string())),
+        Err(error) => Err(Error::invalid(describe(&error))),
+    }
+}
+
+/// Runs a part of the template's life; `size` is that of what it is given.
+fn within_bounds<T: Send + 'static>(
+    size: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> (Result<T>, bool) {
+    let (kind, message) = match bounded::run(size.saturating_mul(16), work) {
+        Ok(Ok(result)) => return (result, false),
+        Ok(Err(_)) => (Kind::Internal, "panic in the template engine"),
+        Err(Stopped::NoThread) => (Kind::Internal, "no thread could be started for it"),
+        Err(Stopped::Memory) => (
+            Kind::Unsupported,
+            "it takes more memory than a template may",
+        ),
+        Err(Stopped::Time) => (Kind::Unsupported, "it takes more time than a template may"),
+    };
+    let stopped = kind == Kind::Unsupported;
+    (
+        Err(Error::new(kind, format!("chat template: {message}"))),
+        stopped,
+    )
+}
+
 impl ChatTemplate {
     pub fn new(source: &str) -> Result<Self> {
-        let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_fuel(Some(STEPS));
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(methods::call);
-        environment.set_formatter(|out, _, value| Ok(out.write_str(&python::str_of(value)?)?));
-        environment.add_filter("tojson", to_json);
-        environment.add_filter("string", |value: &Value| python::str_of(value));
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_function("joiner", minijinja_contrib::globals::joiner);
-        environment
-            .add_template_owned(NAME, without_generation_tags(source))
-            .map_err(|error| Error::corrupt(describe(&error)))?;
-        Ok(Self { environment })
+        let source = source.to_string();
+        let (environment, _) = within_bounds(source.len(), move || environment(&source));
+        Ok(Self {
+            environment: Arc::new(environment?),
+            stopped: AtomicBool::new(false),
+        })
     }
 
     pub fn render(&self, input: &Render) -> Result<String> {
-        let context = context(input)?;
-        let template = self.environment.get_template(NAME);
-        let template = template.map_err(|error| Error::corrupt(describe(&error)))?;
-        let mut out = Bounded(Vec::new());
-        match template.render_captured_to(context, &mut out) {
-            Ok(_) => String::from_utf8(out.0).map_err(|error| Error::corrupt(error.to_string())),
-            Err(error) => Err(Error::invalid(describe(&error))),
+        if self.stopped.load(Ordering::Relaxed) {
+            let message = "chat template: refused, since it exceeded its bounds before";
+            return Err(Error::unsupported(message));
         }
+        let context = context(input)?;
+        let size = input.messages.len() + input.tools.len() + input.variables.len();
+        let environment = Arc::clone(&self.environment);
+        let (text, stopped) = within_bounds(size, move || rendered(&environment, context));
+        self.stopped.fetch_or(stopped, Ordering::Relaxed);
+        text
     }
 }
 

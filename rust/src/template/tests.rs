@@ -244,3 +244,54 @@ fn hostile_templates_end() {
     assert!(ChatTemplate::new(&"{{ ".repeat(1000)).is_err());
     assert!(ChatTemplate::new(&format!("{{{{ {}1 }}}}", "(".repeat(5000))).is_err());
 }
+
+// What each costs where nothing bounds it: memory without end, minutes, or the process.
+#[test]
+fn templates_that_grow_without_end_are_refused() {
+    let growing = [
+        "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}{{ n.x|join }}",
+        "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x.replace('a', n.x) %}{% endfor %}",
+        "{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = f(n.x) %}{% endfor %}",
+        "{% set x %}{% for i in range(90000) %}{% for j in range(99) %}a long piece of text that is written again and again, without end{% endfor %}{% endfor %}{% endset %}",
+    ];
+    for source in growing {
+        let template = ChatTemplate::new(source).unwrap();
+        let input = Render {
+            messages: "[]",
+            ..Render::default()
+        };
+        let error = template.render(&input).unwrap_err();
+        assert!(
+            error.message.starts_with("chat template: "),
+            "{source}: {error}"
+        );
+        if error.kind == crate::Kind::Unsupported {
+            let again = template.render(&input).unwrap_err();
+            assert!(again.message.contains("before"), "{source}: {again}");
+        }
+    }
+}
+
+#[test]
+fn templates_that_nest_without_end_are_dropped_whole() {
+    let nest = "{% set n = namespace(x=[]) %}{% for i in range(900) %}{% for j in range(900) %}{% set n.x = [n.x] %}{% endfor %}{% endfor %}";
+    assert_eq!(render(nest, "[]").unwrap(), "");
+    let printed = format!("{nest}{{{{ n.x }}}}");
+    assert!(render(&printed, "[]")
+        .unwrap_err()
+        .message
+        .contains("nested"));
+    let written = format!("{nest}{{{{ n.x|tojson }}}}");
+    assert!(render(&written, "[]")
+        .unwrap_err()
+        .message
+        .contains("nested"));
+}
+
+#[test]
+fn a_range_without_end_is_refused_at_once() {
+    let start = std::time::Instant::now();
+    assert!(render("{% for i in range(10**9) %}x{% endfor %}", "[]").is_err());
+    assert!(start.elapsed() < std::time::Duration::from_secs(5));
+}
