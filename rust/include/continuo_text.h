@@ -52,10 +52,16 @@ int32_t continuo_tokenizer_from_json(ContinuoSlice json, ContinuoTokenizer** out
 /* A JSON object with GGUF's keys tokenizer.ggml.*; a null among the scores is one not finite. */
 int32_t continuo_tokenizer_from_gguf(ContinuoSlice metadata, ContinuoTokenizer** out,
                                      ContinuoBuffer* error);
+/* One of the files that a folder may have instead of a tokenizer.json: tokenizer.model,
+ * tiktoken.model, tekken.json, tokenizer.jsonl, rwkv_vocab_*.txt, as `name` says. `context`: a JSON
+ * object with the parsed files around it, each an object or absent: tokenizer_config,
+ * special_tokens_map, added_tokens, config. */
+int32_t continuo_tokenizer_from_file(ContinuoSlice name, ContinuoSlice data, ContinuoSlice context,
+                                     ContinuoTokenizer** out, ContinuoBuffer* error);
 void continuo_tokenizer_free(ContinuoTokenizer* tokenizer);
 
-/* A JSON object: vocab_size; bos, eos, eot, pad, unknown (id or null; only GGUF says them);
- * end_ids (likewise), prefix and suffix (the ids that encode adds). */
+/* A JSON object: vocab_size; bos, eos, eot, pad, unknown (id or null; a tokenizer.json does not say
+ * them); end_ids (likewise), prefix and suffix (the ids that encode adds), warnings (texts). */
 int32_t continuo_tokenizer_info(const ContinuoTokenizer* tokenizer, ContinuoBuffer* out,
                                 ContinuoBuffer* error);
 /* Bytes that are no UTF-8 are read as U+FFFD. */

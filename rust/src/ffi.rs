@@ -117,6 +117,22 @@ pub unsafe extern "C" fn continuo_tokenizer_from_gguf(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn continuo_tokenizer_from_file(
+    name: Slice,
+    data: Slice,
+    context: Slice,
+    out: *mut *mut TokenizerHandle,
+    error: *mut Buffer,
+) -> i32 {
+    guard(error, || {
+        let (name, context) = (name.text("file name")?, context.text("tokenizer context")?);
+        let tokenizer = TextTokenizer::from_file(name, data.bytes(), context)?;
+        *out = Box::into_raw(Box::new(TokenizerHandle(Arc::new(tokenizer))));
+        Ok(())
+    })
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn continuo_tokenizer_free(tokenizer: *mut TokenizerHandle) {
     if !tokenizer.is_null() {
         drop(Box::from_raw(tokenizer));

@@ -1,5 +1,5 @@
-//! The models a tokenizer can have: those of the `tokenizers` crate, and the three algorithms that
-//! GGUF vocabularies need and the crate lacks. All share its pipeline around them.
+//! The models a tokenizer can have: those of the `tokenizers` crate, and the algorithms that other
+//! files need and the crate lacks. All share its pipeline around them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,11 @@ use tokenizers::{
 };
 
 use crate::plamo::Plamo;
+use crate::rank_bpe::RankBpe;
 use crate::rwkv::Rwkv;
+use crate::sentencepiece::SentencePiece;
 use crate::spm::Spm;
+use crate::vocabulary::Algorithm;
 
 pub type Pipeline = TokenizerImpl<
     AnyModel,
@@ -25,64 +28,45 @@ pub type Pipeline = TokenizerImpl<
     DecoderWrapper,
 >;
 
-/// Pieces by id, and back. Pieces are distinct.
-#[derive(Clone)]
-pub struct Vocabulary {
-    pieces: Vec<String>,
-    ids: AHashMap<String, u32>,
-}
-
-impl Vocabulary {
-    pub fn new(pieces: Vec<String>) -> Self {
-        let ids = pieces
-            .iter()
-            .enumerate()
-            .map(|(id, piece)| (piece.clone(), id as u32))
-            .collect();
-        Self { pieces, ids }
-    }
-    pub fn id(&self, piece: &str) -> Option<u32> {
-        self.ids.get(piece).copied()
-    }
-    pub fn piece(&self, id: u32) -> Option<&str> {
-        self.pieces.get(id as usize).map(String::as_str)
-    }
-    pub fn len(&self) -> usize {
-        self.pieces.len()
-    }
-    pub fn token(&self, id: u32, offsets: (usize, usize)) -> Token {
-        Token::new(id, self.piece(id).unwrap_or_default().to_string(), offsets)
-    }
-}
-
-/// A tokenization algorithm over a fixed vocabulary. `segment` gets one stretch of normalised text.
-pub trait Algorithm {
-    fn vocabulary(&self) -> &Vocabulary;
-    fn segment(&self, text: &str) -> Vec<Token>;
-}
-
 #[derive(Clone)]
 pub enum AnyModel {
-    HuggingFace(ModelWrapper),
+    HuggingFace(Box<HuggingFace>),
     Spm(Spm),
     Rwkv(Rwkv),
     Plamo(Plamo),
+    SentencePiece(Box<SentencePiece>),
+    RankBpe(RankBpe),
+}
+
+#[derive(Clone)]
+pub struct HuggingFace {
+    model: ModelWrapper,
+    /// Ids whose token has another id as well, which the model cannot hold.
+    repeated: AHashMap<u32, String>,
 }
 
 impl AnyModel {
-    fn algorithm(&self) -> Result<&dyn Algorithm, &ModelWrapper> {
+    /// `repeated`: see there.
+    pub fn hugging_face(model: ModelWrapper, repeated: AHashMap<u32, String>) -> Self {
+        Self::HuggingFace(Box::new(HuggingFace { model, repeated }))
+    }
+
+    fn algorithm(&self) -> Result<&dyn Algorithm, &HuggingFace> {
         match self {
-            Self::HuggingFace(model) => Err(model),
+            Self::HuggingFace(theirs) => Err(theirs),
             Self::Spm(model) => Ok(model),
             Self::Rwkv(model) => Ok(model),
             Self::Plamo(model) => Ok(model),
+            Self::SentencePiece(model) => Ok(model.as_ref()),
+            Self::RankBpe(model) => Ok(model),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for AnyModel {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        ModelWrapper::deserialize(deserializer).map(Self::HuggingFace)
+        let model = ModelWrapper::deserialize(deserializer)?;
+        Ok(Self::hugging_face(model, AHashMap::new()))
     }
 }
 
@@ -92,49 +76,52 @@ impl Model for AnyModel {
     fn tokenize(&self, sequence: &str) -> tokenizers::Result<Vec<Token>> {
         match self.algorithm() {
             Ok(own) => Ok(own.segment(sequence)),
-            Err(model) => model.tokenize(sequence),
+            Err(theirs) => theirs.model.tokenize(sequence),
         }
     }
     fn token_to_id(&self, token: &str) -> Option<u32> {
         match self.algorithm() {
             Ok(own) => own.vocabulary().id(token),
-            Err(model) => model.token_to_id(token),
+            Err(theirs) => theirs.model.token_to_id(token),
         }
     }
     fn id_to_token(&self, id: u32) -> Option<String> {
         match self.algorithm() {
             Ok(own) => own.vocabulary().piece(id).map(str::to_string),
-            Err(model) => model.id_to_token(id),
+            Err(theirs) => theirs
+                .model
+                .id_to_token(id)
+                .or_else(|| theirs.repeated.get(&id).cloned()),
         }
     }
     fn get_vocab(&self) -> HashMap<String, u32> {
         match self.algorithm() {
             Ok(own) => own
                 .vocabulary()
-                .ids
+                .ids()
                 .iter()
                 .map(|(k, v)| (k.clone(), *v))
                 .collect(),
-            Err(model) => model.get_vocab(),
+            Err(theirs) => theirs.model.get_vocab(),
         }
     }
     fn get_vocab_size(&self) -> usize {
         match self.algorithm() {
             Ok(own) => own.vocabulary().len(),
-            Err(model) => model.get_vocab_size(),
+            Err(theirs) => theirs.model.get_vocab_size() + theirs.repeated.len(),
         }
     }
     fn save(&self, folder: &Path, prefix: Option<&str>) -> tokenizers::Result<Vec<PathBuf>> {
         match self.algorithm() {
-            Ok(_) => Err("a GGUF vocabulary has no Hugging Face form".into()),
-            Err(model) => model.save(folder, prefix),
+            Ok(_) => Err("this vocabulary has no Hugging Face form".into()),
+            Err(theirs) => theirs.model.save(folder, prefix),
         }
     }
     // The trait demands one; nothing here trains.
     fn get_trainer(&self) -> TrainerWrapper {
         match self.algorithm() {
             Ok(_) => ModelWrapper::BPE(BPE::default()).get_trainer(),
-            Err(model) => model.get_trainer(),
+            Err(theirs) => theirs.model.get_trainer(),
         }
     }
 }

@@ -5,8 +5,7 @@
 
 use tokenizers::Token;
 
-use crate::model::{Algorithm, Vocabulary};
-use crate::spm::byte_ids;
+use crate::vocabulary::{byte_ids, Algorithm, Vocabulary};
 
 const UNKNOWN_COST: i64 = 10_000_000;
 const INVALID_COST: i64 = 20_000_000;

@@ -2,34 +2,26 @@
 //! again (BlinkDL's `rwkv_vocab_v20230424`). Pieces are kept in GPT-2's byte alphabet, because
 //! entries need not be UTF-8; the `ByteLevel` decoder turns them back.
 
-use ahash::AHashMap;
 use tokenizers::Token;
 
 use crate::bytes::to_byte_level;
-use crate::model::{Algorithm, Vocabulary};
+use crate::vocabulary::{Algorithm, Trie, Vocabulary};
 
 #[derive(Clone)]
 pub struct Rwkv {
     vocabulary: Vocabulary,
-    ids: AHashMap<Vec<u8>, u32>,
-    longest: usize, // bytes
+    trie: Trie,
     unknown: Option<u32>,
 }
 
 impl Rwkv {
-    /// `entries`: each id's bytes, distinct.
-    pub fn new(entries: Vec<Vec<u8>>, unknown: Option<u32>) -> Self {
-        let longest = entries.iter().map(Vec::len).max().unwrap_or(0);
+    /// `entries`: each id's bytes. `matched`: which ids text is cut into; the others are special.
+    pub fn new(entries: &[Vec<u8>], matched: impl Fn(usize) -> bool, unknown: Option<u32>) -> Self {
         let pieces = entries.iter().map(|bytes| to_byte_level(bytes)).collect();
-        let ids = entries
-            .into_iter()
-            .enumerate()
-            .map(|(id, bytes)| (bytes, id as u32))
-            .collect();
+        let keys = entries.iter().enumerate().filter(|(id, _)| matched(*id));
         Self {
             vocabulary: Vocabulary::new(pieces),
-            ids,
-            longest,
+            trie: Trie::new(keys.map(|(id, bytes)| (bytes.as_slice(), id as u32))),
             unknown,
         }
     }
@@ -44,13 +36,8 @@ impl Algorithm for Rwkv {
         let bytes = text.as_bytes();
         let (mut tokens, mut start) = (Vec::new(), 0);
         while start < bytes.len() {
-            let reach = self.longest.min(bytes.len() - start);
-            let matched = (1..=reach).rev().find_map(|length| {
-                self.ids
-                    .get(&bytes[start..start + length])
-                    .map(|id| (*id, length))
-            });
-            let (id, length) = matched.map_or((self.unknown, 1), |(id, n)| (Some(id), n));
+            let longest = self.trie.longest(&bytes[start..]);
+            let (length, id) = longest.map_or((1, self.unknown), |(n, id)| (n, Some(id)));
             let offsets = (start, start + length);
             tokens.extend(id.map(|id| self.vocabulary.token(id, offsets)));
             start += length;
@@ -98,12 +85,13 @@ mod tests {
             r"\\",
             "b",
         ];
-        let entries = entries.iter().map(|e| unescape(e).unwrap()).collect();
-        let model = Rwkv::new(entries, Some(0));
+        let entries: Vec<_> = entries.iter().map(|e| unescape(e).unwrap()).collect();
+        let model = Rwkv::new(&entries, |id| id != 0, Some(0));
         let ids = |text| model.segment(text).iter().map(|t| t.id).collect::<Vec<_>>();
         assert_eq!(ids("abcabab"), [3, 2, 2]);
         assert_eq!(ids("日\n\\b"), [4, 5, 6, 7, 8]);
         assert_eq!(ids("z"), [0]);
+        assert_eq!(ids("\0a"), [0, 1]);
     }
 
     #[test]

@@ -3,31 +3,15 @@
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use serde::Serialize;
 use tokenizers::Model;
 
 use crate::bytes::from_byte_level;
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::gguf;
+use crate::info::Info;
 use crate::model::Pipeline;
 use crate::stream::Joining;
-
-/// What the caller should know besides the ids. Absent ids are null.
-#[derive(Serialize, Default, Clone, Debug)]
-pub struct Info {
-    /// Highest id + 1, added tokens included.
-    pub vocab_size: u32,
-    pub bos: Option<u32>,
-    pub eos: Option<u32>,
-    pub eot: Option<u32>,
-    pub pad: Option<u32>,
-    pub unknown: Option<u32>,
-    /// Ids that end a generation, as far as the tokenizer alone says. Sorted.
-    pub end_ids: Vec<u32>,
-    /// First and last ids `encode` adds around the text when asked to add special tokens.
-    pub prefix: Vec<u32>,
-    pub suffix: Vec<u32>,
-}
 
 /// Immutable once built: any thread may use it.
 pub struct TextTokenizer {
@@ -42,11 +26,18 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, error.to_string())
 }
 
+/// The crate panics over some files that are no JSON further down.
+fn parse(text: &str) -> tokenizers::Result<Pipeline> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)?;
+    std::panic::catch_unwind(|| Pipeline::from_str(text))
+        .unwrap_or_else(|_| Err("its parts do not fit together".into()))
+}
+
 impl TextTokenizer {
     /// From the text of a Hugging Face tokenizer.json.
     pub fn from_json(text: &str) -> Result<Self> {
-        let pipeline = Pipeline::from_str(text)
-            .map_err(|error| Error::corrupt(format!("tokenizer.json: {error}")))?;
+        let pipeline =
+            parse(text).map_err(|error| Error::corrupt(format!("tokenizer.json: {error}")))?;
         let highest = pipeline.get_vocab(true).into_values().max();
         let vocab_size = highest.map_or(0, |id| id.saturating_add(1));
         let mut tokenizer = Self::new(
@@ -63,6 +54,13 @@ impl TextTokenizer {
     /// From a GGUF file's metadata, an object with the keys `tokenizer.ggml.*`, as JSON text.
     pub fn from_gguf(metadata: &str) -> Result<Self> {
         let (pipeline, info) = gguf::build(metadata)?;
+        Self::new(pipeline, info)
+    }
+
+    /// From one of the other files a checkpoint may have, known by its `name`. `context`: a JSON
+    /// object with the parsed files around it, `tokenizer_config` and the like.
+    pub fn from_file(name: &str, data: &[u8], context: &str) -> Result<Self> {
+        let (pipeline, info) = files::build(name, data, context)?;
         Self::new(pipeline, info)
     }
 

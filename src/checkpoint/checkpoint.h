@@ -19,7 +19,12 @@ struct Checkpoint {
   // Tokenizer and template material, raw; text/ reads it. Empty where the checkpoint has none.
   std::string tokenizer_json;       // contents of tokenizer.json
   nlohmann::json tokenizer_config;  // tokenizer_config.json, or null
-  std::string chat_template;        // chat_template.jinja, or tokenizer_config's, or GGUF's
+  // Where there is no tokenizer.json: the file that holds the vocabulary instead.
+  std::string tokenizer_file_name;    // tokenizer.model, tekken.json, ...; "" = none
+  std::string tokenizer_file;         // its bytes
+  nlohmann::json special_tokens_map;  // special_tokens_map.json, or null
+  nlohmann::json added_tokens;        // added_tokens.json, or null
+  std::string chat_template;          // chat_template.jinja, or tokenizer_config's, or GGUF's
   nlohmann::json gguf_tokenizer;  // GGUF: the metadata under "tokenizer." with those keys, or null
   std::unique_ptr<TensorSource> tensors;
 };

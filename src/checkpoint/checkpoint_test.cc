@@ -58,6 +58,32 @@ TEST(OpenFolder, OptionalPartsMayBeAbsent) {
   EXPECT_EQ(opened->tensors, nullptr);
 }
 
+TEST(OpenFolder, FindsTheVocabularyWhereThereIsNoTokenizerJson) {
+  const Folder folder;
+  folder.write("config.json", "{}");
+  const auto found = [&folder] {
+    return open(folder.path(), {.weights = false})->tokenizer_file_name;
+  };
+  EXPECT_EQ(found(), "");
+  folder.write("notes.txt", "x");
+  folder.write("rwkv_vocab_v20230424.txt", "r");
+  EXPECT_EQ(found(), "rwkv_vocab_v20230424.txt");
+  folder.write("qwen.tiktoken", "q");
+  EXPECT_EQ(found(), "qwen.tiktoken");
+  for (const char* name : {"tokenizer.jsonl", "tiktoken.model", "tokenizer.model", "tekken.json"}) {
+    folder.write(name, name);
+    folder.write("special_tokens_map.json", R"({"eos_token":"e"})");
+    folder.write("added_tokens.json", R"({"e":7})");
+    const Result<Checkpoint> opened = open(folder.path(), {.weights = false});
+    EXPECT_EQ(opened->tokenizer_file_name, name);
+    EXPECT_EQ(opened->tokenizer_file, name);
+    EXPECT_EQ(opened->special_tokens_map["eos_token"], "e");
+    EXPECT_EQ(opened->added_tokens["e"], 7);
+  }
+  folder.write("tokenizer.json", "{}");
+  EXPECT_EQ(found(), "");
+}
+
 TEST(OpenFolder, NamedTemplatesUseTheDefault) {
   const Folder folder;
   folder.write("config.json", "{}");

@@ -68,6 +68,41 @@ Result<std::string> read_chat_template(const fs::path& folder, const json& token
   return text.empty() ? template_text(tokenizer_config) : text;
 }
 
+// Files that hold a vocabulary where no tokenizer.json does, in order of precedence: transformers
+// prefers Mistral's own file to the others.
+constexpr std::string_view kTokenizerFiles[] = {"tekken.json",    "tokenizer.model",
+                                                "spiece.model",   "sentencepiece.bpe.model",
+                                                "tiktoken.model", "tokenizer.jsonl"};
+
+// RWKV's and Qwen's carry a version or the model's name.
+bool names_tokenizer(const std::string& name) {
+  return name.ends_with(".tiktoken") || (name.starts_with("rwkv_vocab") && name.ends_with(".txt"));
+}
+
+std::string find_tokenizer_file(const fs::path& folder) {
+  std::error_code ignored;
+  for (const std::string_view name : kTokenizerFiles)
+    if (fs::is_regular_file(folder / name, ignored)) return std::string(name);
+  std::string found;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (names_tokenizer(name) && (found.empty() || name < found)) found = name;
+  }
+  return found;
+}
+
+Status read_tokenizer(const fs::path& base, Checkpoint& out) {
+  CONTINUO_TRY(out.tokenizer_config, optional_object(base / "tokenizer_config.json"));
+  CONTINUO_TRY(out.special_tokens_map, optional_object(base / "special_tokens_map.json"));
+  CONTINUO_TRY(out.tokenizer_json, optional_text(base / "tokenizer.json"));
+  if (!out.tokenizer_json.empty()) return ok_status();
+  out.tokenizer_file_name = find_tokenizer_file(base);
+  if (out.tokenizer_file_name.empty()) return ok_status();
+  CONTINUO_TRY(out.tokenizer_file, read_text_file((base / out.tokenizer_file_name).string()));
+  CONTINUO_TRY(out.added_tokens, optional_object(base / "added_tokens.json"));
+  return ok_status();
+}
+
 bool written_by_mlx(const SafetensorsSet& files) {
   return std::any_of(files.files.begin(), files.files.end(),
                      [](const SafetensorsFile& file) { return file.header.format == "mlx"; });
@@ -82,8 +117,7 @@ Result<Checkpoint> open_huggingface(const std::string& folder, const OpenOptions
   out.format = "safetensors";
   CONTINUO_TRY(out.config, read_config(base, options.config_file));
   CONTINUO_TRY(out.generation_config, optional_object(base / "generation_config.json"));
-  CONTINUO_TRY(out.tokenizer_json, optional_text(base / "tokenizer.json"));
-  CONTINUO_TRY(out.tokenizer_config, optional_object(base / "tokenizer_config.json"));
+  CONTINUO_RETURN_IF_ERROR(read_tokenizer(base, out));
   CONTINUO_TRY(out.chat_template, read_chat_template(base, out.tokenizer_config));
   if (!options.weights) return out;
 

@@ -1,5 +1,7 @@
 #include "engine/text_model.h"
 
+#include <spdlog/spdlog.h>
+
 #include <nlohmann/json.hpp>
 
 namespace continuo::engine {
@@ -7,13 +9,19 @@ namespace continuo::engine {
 Result<TextModel> text_model(const checkpoint::Checkpoint& checkpoint) {
   text::TokenizerSource source;
   source.tokenizer_json = checkpoint.tokenizer_json;
+  source.file_name = checkpoint.tokenizer_file_name;
+  source.file = checkpoint.tokenizer_file;
   const auto given = [](const nlohmann::json& json) { return json.is_null() ? nullptr : &json; };
   source.gguf = given(checkpoint.gguf_tokenizer);
   source.tokenizer_config = given(checkpoint.tokenizer_config);
+  source.special_tokens_map = given(checkpoint.special_tokens_map);
+  source.added_tokens = given(checkpoint.added_tokens);
   source.config = given(checkpoint.config);
   source.generation_config = given(checkpoint.generation_config);
   auto tokenizer = text::Tokenizer::create(source);
   if (!tokenizer.ok()) return with_context(std::move(tokenizer).error(), checkpoint.path);
+  for (const std::string& warning : tokenizer->warnings())
+    spdlog::warn("{}: {}", checkpoint.path, warning);
   auto chat = text::ChatTemplate::create(
       {checkpoint.chat_template, source.tokenizer_config, source.gguf}, *tokenizer);
   if (!chat.ok() && chat.error().code != ErrorCode::kNotFound)

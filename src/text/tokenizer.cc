@@ -21,6 +21,19 @@ struct FreeIds {
   ~FreeIds() { continuo_ids_free(ids); }
 };
 
+// The files around a vocabulary, for continuo_tokenizer_from_file.
+std::string file_context(const TokenizerSource& source) {
+  json context = json::object();
+  const auto add = [&context](const char* name, const json* file) {
+    if (file != nullptr && file->is_object()) context[name] = *file;
+  };
+  add("tokenizer_config", source.tokenizer_config);
+  add("special_tokens_map", source.special_tokens_map);
+  add("added_tokens", source.added_tokens);
+  add("config", source.config);
+  return context.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 Result<Handle> make_handle(const TokenizerSource& source) {
   ContinuoTokenizer* tokenizer = nullptr;
   rust::Buffer message;
@@ -30,10 +43,18 @@ Result<Handle> make_handle(const TokenizerSource& source) {
     CONTINUO_RETURN_IF_ERROR(rust::status(status, message));
     return Handle(tokenizer);
   }
+  if (!source.file_name.empty()) {
+    const int32_t status =
+        continuo_tokenizer_from_file(rust::slice(source.file_name), rust::slice(source.file),
+                                     rust::slice(file_context(source)), &tokenizer, message.out());
+    CONTINUO_RETURN_IF_ERROR(rust::status(status, message));
+    return Handle(tokenizer);
+  }
   if (source.gguf == nullptr || !source.gguf->contains("tokenizer.ggml.model"))
     return error(ErrorCode::kNotFound,
-                 "the model has no tokenizer: wanted tokenizer.json, or tokenizer.ggml.* in a GGUF "
-                 "file");
+                 "the model has no tokenizer: expected tokenizer.json, tokenizer.model, "
+                 "tiktoken.model, tekken.json, tokenizer.jsonl or rwkv_vocab_*.txt in its folder, "
+                 "or tokenizer.ggml.* in a GGUF file");
   const std::string text = source.gguf->dump(-1, ' ', false, json::error_handler_t::replace);
   const int32_t status = continuo_tokenizer_from_gguf(rust::slice(text), &tokenizer, message.out());
   CONTINUO_RETURN_IF_ERROR(rust::status(status, message));
@@ -66,19 +87,18 @@ void collect_eos(const json* config, std::set<int32_t>& ids) {
     collect_eos(&*nested, ids);
 }
 
-// tokenizer_config.json writes a token as its text or as an object with "content".
-std::map<std::string, std::string> read_special_tokens(const json* config) {
-  std::map<std::string, std::string> tokens;
-  if (config == nullptr || !config->is_object()) return tokens;
+// tokenizer_config.json writes a token as its text or as an object with "content", and so does
+// special_tokens_map.json. Adds what `tokens` has not got.
+void read_special_tokens(const json* config, std::map<std::string, std::string>& tokens) {
+  if (config == nullptr || !config->is_object()) return;
   for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token",
                           "cls_token", "mask_token"}) {
     const auto found = config->find(key);
     if (found == config->end()) continue;
     const json value =
         found->is_object() && found->contains("content") ? (*found)["content"] : *found;
-    if (value.is_string()) tokens[key] = value.get<std::string>();
+    if (value.is_string()) tokens.emplace(key, value.get<std::string>());
   }
-  return tokens;
 }
 
 }  // namespace
@@ -90,6 +110,7 @@ struct Tokenizer::State {
   bool adds_bos = false;
   std::set<int32_t> eos_ids;
   std::map<std::string, std::string> special_tokens;
+  std::vector<std::string> warnings;
 
   std::optional<int32_t> id(std::string_view token) const;
   std::optional<std::string> token(int32_t id, bool as_bytes) const;
@@ -134,7 +155,9 @@ Result<Tokenizer> Tokenizer::create(const TokenizerSource& source) {
   state->eot = optional_id(info["eot"]);
   state->pad = optional_id(info["pad"]);
   std::optional<int32_t> unknown = optional_id(info["unknown"]);
-  state->special_tokens = read_special_tokens(source.tokenizer_config);
+  read_special_tokens(source.tokenizer_config, state->special_tokens);
+  read_special_tokens(source.special_tokens_map, state->special_tokens);
+  state->warnings = info["warnings"].get<std::vector<std::string>>();
   state->link("bos_token", state->bos);
   state->link("eos_token", state->eos);
   state->link("pad_token", state->pad);
@@ -193,6 +216,7 @@ std::optional<int32_t> Tokenizer::eot() const { return state_->eot; }
 std::optional<int32_t> Tokenizer::pad() const { return state_->pad; }
 bool Tokenizer::adds_bos() const { return state_->adds_bos; }
 const std::set<int32_t>& Tokenizer::eos_ids() const { return state_->eos_ids; }
+const std::vector<std::string>& Tokenizer::warnings() const { return state_->warnings; }
 const std::map<std::string, std::string>& Tokenizer::special_tokens() const {
   return state_->special_tokens;
 }

@@ -1,4 +1,5 @@
-// Tokenizer: text to token ids and back, from a tokenizer.json or the metadata of a GGUF file.
+// Tokenizer: text to token ids and back, from a tokenizer.json, one of the vocabularies that
+// folders have instead, or the metadata of a GGUF file.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +21,17 @@ struct ContinuoTokenizer;
 namespace continuo::text {
 
 // What a checkpoint says about its tokenizer. Borrowed for the call; null and "" mean not there.
-// tokenizer_json wins over gguf where both are given.
+// The first of tokenizer_json, file and gguf that is given wins.
 struct TokenizerSource {
-  std::string_view tokenizer_json;                    // contents of tokenizer.json
-  const nlohmann::json* gguf = nullptr;               // object with the keys "tokenizer.ggml.*"
-  const nlohmann::json* tokenizer_config = nullptr;   // tokenizer_config.json
-  const nlohmann::json* config = nullptr;             // config.json: eos_token_id
-  const nlohmann::json* generation_config = nullptr;  // generation_config.json: eos_token_id
+  std::string_view tokenizer_json;                   // contents of tokenizer.json
+  std::string_view file_name;                        // of `file`: tokenizer.model, tekken.json, ...
+  std::string_view file;                             // the bytes of a vocabulary
+  const nlohmann::json* gguf = nullptr;              // object with the keys "tokenizer.ggml.*"
+  const nlohmann::json* tokenizer_config = nullptr;  // tokenizer_config.json
+  const nlohmann::json* special_tokens_map = nullptr;  // special_tokens_map.json
+  const nlohmann::json* added_tokens = nullptr;        // added_tokens.json, the older form
+  const nlohmann::json* config = nullptr;              // config.json: eos_token_id
+  const nlohmann::json* generation_config = nullptr;   // generation_config.json: eos_token_id
 };
 
 struct EncodeOptions {
@@ -36,8 +41,11 @@ struct EncodeOptions {
 
 // Immutable and cheap to copy (copies share it); any thread.
 //
-// tokenizer.json goes through Hugging Face's `tokenizers`. GGUF: "gpt2" (byte-level BPE, cut by
-// `pre`), "llama" (SentencePiece BPE by score), "rwkv", "plamo2", as llama.cpp reads them.
+// tokenizer.json goes through Hugging Face's `tokenizers`. Other files: SentencePiece's
+// tokenizer.model, tiktoken's ranks, tekken.json, PLaMo-2's tokenizer.jsonl and RWKV's vocabulary,
+// as transformers or the Python code beside them reads them. GGUF: "gpt2" (byte-level BPE, cut by
+// `pre`), "llama" (SentencePiece BPE by score), "t5" (unigram), "bert" (WordPiece), "rwkv",
+// "plamo2", as llama.cpp reads them.
 class Tokenizer {
  public:
   // kNotFound: the checkpoint has no tokenizer; kUnsupported: a GGUF model or `pre` not known here;
@@ -68,6 +76,9 @@ class Tokenizer {
   // EOS, and for GGUF EOT, EOM and the well-known turn ends llama.cpp stops at.
   const std::set<int32_t>& eos_ids() const;
   bool is_eos(int32_t id) const { return eos_ids().contains(id); }
+
+  // What is odd about the files but did not stop them from being read, for the log.
+  const std::vector<std::string>& warnings() const;
 
   // "bos_token" -> "<s>", ...: the variables chat templates expect.
   const std::map<std::string, std::string>& special_tokens() const;

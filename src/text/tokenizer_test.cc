@@ -102,10 +102,10 @@ TEST(Tokenizer, RefusesWhatItCannotRead) {
   EXPECT_THAT(broken.error().message, HasSubstr("tokenizer.json"));
   const std::string deep(100000, '[');
   EXPECT_EQ(Tokenizer::create({.tokenizer_json = deep}).error().code, ErrorCode::kCorrupt);
-  const json gguf = {{"tokenizer.ggml.model", "bert"}, {"tokenizer.ggml.tokens", {"a"}}};
+  const json gguf = {{"tokenizer.ggml.model", "none"}, {"tokenizer.ggml.tokens", {"a"}}};
   const auto unsupported = Tokenizer::create({.gguf = &gguf});
   EXPECT_EQ(unsupported.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(unsupported.error().message, HasSubstr("'bert'; supported: llama"));
+  EXPECT_THAT(unsupported.error().message, HasSubstr("'none'; supported: llama"));
 }
 
 // A vocabulary's metadata as llama.cpp's converter writes it for these three tokenizers.

@@ -3,17 +3,15 @@
 
 use ahash::AHashMap;
 use serde::Deserialize;
-use serde_json::{json, Value};
-use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper};
+use tokenizers::AddedToken;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
+use crate::info::Info;
 use crate::model::Pipeline;
-use crate::tokenizer::Info;
 
 mod parts;
 mod special;
 
-use parts::Parts;
 use special::{Kinds, TokenKind};
 
 #[derive(Deserialize)]
@@ -47,14 +45,26 @@ pub struct Metadata {
     add_bos: Option<bool>,
     #[serde(rename = "tokenizer.ggml.add_eos_token")]
     add_eos: Option<bool>,
+    #[serde(rename = "tokenizer.ggml.add_sep_token")]
+    add_sep: Option<bool>,
+    #[serde(rename = "tokenizer.ggml.seperator_token_id")] // so GGUF spells it
+    separator: Option<i64>,
     #[serde(rename = "tokenizer.ggml.add_space_prefix")]
     add_space_prefix: Option<bool>,
+    #[serde(rename = "tokenizer.ggml.remove_extra_whitespaces")]
+    remove_extra_spaces: Option<bool>,
+    #[serde(rename = "tokenizer.ggml.precompiled_charsmap")]
+    charsmap: Option<Vec<i64>>,
+    #[serde(rename = "tokenizer.ggml.normalizer.lowercase")]
+    lowercase: Option<bool>,
+    #[serde(rename = "tokenizer.ggml.normalizer.strip_accents")]
+    strip_accents: Option<bool>,
 }
 
 pub fn build(metadata: &str) -> Result<(Pipeline, Info)> {
     let mut metadata: Metadata = serde_json::from_str(metadata)
         .map_err(|error| Error::corrupt(format!("GGUF tokenizer metadata: {error}")))?;
-    check_tokens(&mut metadata)?;
+    let warnings = check_tokens(&mut metadata)?;
     let mut kinds = Kinds::new(&metadata.tokens, metadata.token_type.as_deref())?;
     let mut info = ids(&metadata);
     special::find_ends(
@@ -64,23 +74,32 @@ pub fn build(metadata: &str) -> Result<(Pipeline, Info)> {
         id(&metadata, metadata.eom),
     );
 
-    let add_eos = metadata.add_eos.unwrap_or(false);
-    let tokens = metadata.tokens.clone();
-    let explicit_bos = metadata.add_bos;
-    let parts = parts::build(metadata, &kinds, info.unknown)?;
-    let add_bos = explicit_bos.unwrap_or(parts.add_bos && info.bos.is_some());
+    let separator = id(
+        &metadata,
+        metadata.separator.or(default_separator(&metadata)),
+    );
+    let given = (metadata.add_bos, metadata.add_eos, metadata.add_sep);
+    let (parts, around) = parts::build(&mut metadata, &kinds, info.unknown)?;
+    let add_bos = given.0.unwrap_or(around.bos && info.bos.is_some());
+    let add_eos = given.1.unwrap_or(around.eos && info.eos.is_some());
+    let add_separator = given.2.unwrap_or(around.separator && separator.is_some());
     info.prefix = added("add_bos_token", add_bos, info.bos)?;
     info.suffix = added("add_eos_token", add_eos, info.eos)?;
+    info.suffix
+        .extend(added("add_sep_token", add_separator, separator)?);
+    info.warnings = warnings;
 
-    let mut pipeline = assemble(parts)?;
-    add_special_tokens(&mut pipeline, &tokens, &kinds)?;
-    if let Some(template) = post_processor(&info, &tokens) {
-        pipeline.with_post_processor(Some(stage::<tokenizers::PostProcessorWrapper>(template)?));
-    }
+    let special = added_tokens(&metadata.tokens, &kinds);
+    let pipeline = parts.assemble(special, &info, &metadata.tokens)?;
     Ok((pipeline, info))
 }
 
-fn check_tokens(metadata: &mut Metadata) -> Result<()> {
+fn default_separator(metadata: &Metadata) -> Option<i64> {
+    (metadata.model == "bert").then_some(102)
+}
+
+/// Names the empty tokens; of a token with several ids, text is encoded to the first.
+fn check_tokens(metadata: &mut Metadata) -> Result<Vec<String>> {
     let count = metadata.tokens.len();
     if count == 0 || u32::try_from(count).is_err() {
         return Err(Error::corrupt(format!(
@@ -101,14 +120,23 @@ fn check_tokens(metadata: &mut Metadata) -> Result<()> {
     {
         *token = format!("[EMPTY_{id}]");
     }
-    let mut seen = AHashMap::with_capacity(count);
+    let (mut seen, mut repeated) = (AHashMap::with_capacity(count), Vec::new());
     for (id, token) in metadata.tokens.iter().enumerate() {
-        if let Some(first) = seen.insert(token.as_str(), id) {
-            let message = format!("tokenizer.ggml.tokens: '{token}' has ids {first} and {id}");
-            return Err(Error::corrupt(message));
+        match seen.get(token.as_str()) {
+            Some(first) => repeated.push((token, *first, id)),
+            None => {
+                seen.insert(token.as_str(), id);
+            }
         }
     }
-    Ok(())
+    let warning = repeated.first().map(|(token, first, second)| {
+        format!(
+            "tokenizer.ggml.tokens repeats {} of its {count} tokens: '{token}' has ids {first} \
+             and {second}; text is encoded to the first",
+            repeated.len()
+        )
+    });
+    Ok(warning.into_iter().collect())
 }
 
 fn id(metadata: &Metadata, given: Option<i64>) -> Option<u32> {
@@ -119,6 +147,8 @@ fn id(metadata: &Metadata, given: Option<i64>) -> Option<u32> {
 fn ids(metadata: &Metadata) -> Info {
     let (bos, eos, unknown) = match metadata.model.as_str() {
         "llama" | "plamo2" => (Some(1), Some(2), Some(0)),
+        "t5" => (None, Some(1), Some(2)),
+        "bert" => (Some(101), None, Some(100)),
         _ => (None, None, None),
     };
     Info {
@@ -143,61 +173,14 @@ fn added(flag: &str, wanted: bool, id: Option<u32>) -> Result<Vec<u32>> {
     }
 }
 
-fn stage<T: for<'de> Deserialize<'de>>(json: Value) -> Result<T> {
-    serde_json::from_value(json).map_err(|error| Error::new(Kind::Internal, error.to_string()))
-}
-
-fn assemble(parts: Parts) -> Result<Pipeline> {
-    let internal = |error: tokenizers::Error| Error::new(Kind::Internal, error.to_string());
-    let mut pipeline = Pipeline::new(parts.model);
-    if !parts.normalizer.is_null() {
-        let normalizer = stage::<NormalizerWrapper>(parts.normalizer)?;
-        pipeline
-            .with_normalizer(Some(normalizer))
-            .map_err(internal)?;
-    }
-    if !parts.pre_tokenizer.is_null() {
-        pipeline.with_pre_tokenizer(Some(stage::<PreTokenizerWrapper>(parts.pre_tokenizer)?));
-    }
-    pipeline.with_decoder(Some(stage::<DecoderWrapper>(parts.decoder)?));
-    Ok(pipeline)
-}
-
-fn add_special_tokens(pipeline: &mut Pipeline, tokens: &[String], kinds: &Kinds) -> Result<()> {
+/// The tokens found in text before it is tokenized.
+fn added_tokens(tokens: &[String], kinds: &Kinds) -> Vec<AddedToken> {
     let added = tokens.iter().enumerate().filter_map(|(id, token)| {
         let special = kinds.is(id, TokenKind::Control) || kinds.is(id, TokenKind::Unknown);
         let matched = special || kinds.is(id, TokenKind::UserDefined);
         matched.then(|| AddedToken::from(token.clone(), special).normalized(false))
     });
-    let added: Vec<AddedToken> = added.collect();
-    let result = pipeline.add_tokens(added);
-    result
-        .map(|_| ())
-        .map_err(|error| Error::new(Kind::Internal, error.to_string()))
-}
-
-fn post_processor(info: &Info, tokens: &[String]) -> Option<Value> {
-    if info.prefix.is_empty() && info.suffix.is_empty() {
-        return None;
-    }
-    let mut special = serde_json::Map::new();
-    let mut part = |id: &u32| {
-        let name = &tokens[*id as usize];
-        special.insert(
-            name.clone(),
-            json!({"id": name, "ids": [id], "tokens": [name]}),
-        );
-        json!({"SpecialToken": {"id": name, "type_id": 0}})
-    };
-    let mut single: Vec<Value> = info.prefix.iter().map(&mut part).collect();
-    single.push(json!({"Sequence": {"id": "A", "type_id": 0}}));
-    single.extend(info.suffix.iter().map(&mut part));
-    let pair = json!([{"Sequence": {"id": "A", "type_id": 0}},
-                      {"Sequence": {"id": "B", "type_id": 1}}]);
-    Some(
-        json!({"type": "TemplateProcessing", "single": single, "pair": pair,
-                "special_tokens": special}),
-    )
+    added.collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use ahash::AHashMap;
 
 use crate::error::{Error, Result};
-use crate::tokenizer::Info;
+use crate::info::Info;
 
 /// `tokenizer.ggml.token_type`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

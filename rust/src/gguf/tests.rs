@@ -138,14 +138,104 @@ fn harmony_ends_turns_not_messages() {
     assert!(tokenizer.is_special(2) && !tokenizer.is_special(1) && !tokenizer.is_special(4));
 }
 
+fn t5_metadata() -> Value {
+    json!({
+        "tokenizer.ggml.model": "t5",
+        "tokenizer.ggml.tokens": ["<pad>", "</s>", "<unk>", "▁", "a", "▁a", "ab", "<x>", "<0x41>"],
+        "tokenizer.ggml.scores": [0, 0, 0, -2, -3, -2.5, -4, -9, 0],
+        "tokenizer.ggml.token_type": [3, 3, 2, 1, 1, 1, 1, 4, 6],
+        "tokenizer.ggml.add_space_prefix": true,
+        "tokenizer.ggml.remove_extra_whitespaces": true,
+    })
+}
+
+#[test]
+fn unigram_vocabularies_end_with_eos_and_collapse_spaces() {
+    let tokenizer = build(&t5_metadata());
+    assert_eq!(
+        tokenizer.encode("  a  ab日日a ", true, true).unwrap(),
+        [5, 3, 6, 2, 4, 1]
+    );
+    assert_eq!(tokenizer.encode("<x>", false, true).unwrap(), [7]);
+    assert_eq!(tokenizer.encode("", true, true).unwrap(), [1]);
+    assert_eq!(tokenizer.decode(&[5, 3, 6, 1], true).unwrap(), "a ab");
+    let info = tokenizer.info();
+    assert_eq!((info.bos, info.eos, info.unknown), (None, Some(1), Some(2)));
+    let plain = with(t5_metadata(), "add_space_prefix", json!(false));
+    let plain = with(plain, "add_eos_token", json!(false));
+    assert_eq!(build(&plain).encode("a", true, true).unwrap(), [4]);
+}
+
+fn bert_metadata() -> Value {
+    json!({
+        "tokenizer.ggml.model": "bert",
+        "tokenizer.ggml.tokens": ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁un", "aff", "able", "▁,", "▁é"],
+        "tokenizer.ggml.token_type": [3, 2, 3, 3, 1, 1, 1, 1, 1],
+        "tokenizer.ggml.cls_token_id": 2,
+        "tokenizer.ggml.bos_token_id": 2,
+        "tokenizer.ggml.seperator_token_id": 3,
+        "tokenizer.ggml.unknown_token_id": 1,
+    })
+}
+
+#[test]
+fn word_pieces_continue_words_and_stand_between_cls_and_sep() {
+    let tokenizer = build(&bert_metadata());
+    assert_eq!(
+        tokenizer.encode("Unaffable, unx", true, true).unwrap(),
+        [2, 4, 5, 6, 7, 1, 3]
+    );
+    assert_eq!(
+        tokenizer.decode(&[2, 4, 5, 6, 7, 3], true).unwrap(),
+        "unaffable,"
+    );
+    assert_eq!(tokenizer.encode("É", false, true).unwrap(), [1]);
+    let cased = with(bert_metadata(), "normalizer.lowercase", json!(false));
+    assert_eq!(build(&cased).encode("é", false, true).unwrap(), [8]);
+    assert_eq!(build(&cased).encode("Un", false, true).unwrap(), [1]);
+}
+
+#[test]
+fn a_repeated_token_warns_and_its_first_id_wins() {
+    let tokens = json!([
+        "a",
+        "b",
+        "Ġ",
+        "ab",
+        "ab",
+        "<|im_end|>",
+        "<|user|>",
+        "<|user|>"
+    ]);
+    let metadata = with(bpe_metadata(), "tokens", tokens);
+    let kinds = json!([1, 1, 1, 1, 1, 1, 4, 4]);
+    let tokenizer = build(&with(metadata, "token_type", kinds));
+    let warning = &tokenizer.info().warnings[0];
+    assert!(
+        warning.contains("repeats 2 of its 8 tokens: 'ab' has ids 3 and 4"),
+        "{warning}"
+    );
+    assert_eq!(tokenizer.encode("ab<|user|>", false, true).unwrap(), [3, 6]);
+    assert_eq!(tokenizer.decode(&[4, 7, 3], false).unwrap(), "ab<|user|>ab");
+    assert_eq!(tokenizer.token(4).as_deref(), Some("ab"));
+    let scored = with(spm_metadata(), "tokens", json!(["<unk>", "a", "b", "a"]));
+    let scored = with(scored, "token_type", json!([2, 1, 1, 1]));
+    let scored = with(scored, "bos_token_id", json!(99));
+    let scored = with(scored, "add_bos_token", json!(false));
+    let scored = build(&with(scored, "add_space_prefix", json!(false)));
+    assert_eq!(scored.encode("ab", true, true).unwrap(), [1, 2]);
+    assert_eq!(scored.decode(&[3, 2], true).unwrap(), "ab");
+    assert!(build(&spm_metadata()).info().warnings.is_empty());
+}
+
 #[test]
 fn broken_metadata_says_what_is_wrong() {
     let spm = spm_metadata;
     let cases = [
         (
-            with(spm(), "model", json!("t5")),
+            with(spm(), "model", json!("hybriddna")),
             Kind::Unsupported,
-            "'t5'; supported: llama, gpt2",
+            "'hybriddna'; supported: llama, gpt2",
         ),
         (
             with(spm(), "scores", json!([1])),
@@ -163,9 +253,18 @@ fn broken_metadata_says_what_is_wrong() {
             "tokens holds 0",
         ),
         (
-            with(spm(), "tokens", json!(["a", "a"])),
+            with(
+                t5_metadata(),
+                "precompiled_charsmap",
+                json!([9, 0, 0, 0, 1]),
+            ),
             Kind::Corrupt,
-            "'a' has ids 0 and 1",
+            "precompiled_charsmap",
+        ),
+        (
+            with(bert_metadata(), "unknown_token_id", json!(-1)),
+            Kind::Corrupt,
+            "unknown_token_id",
         ),
         (
             with(spm(), "tokens", json!(7)),

@@ -1,0 +1,140 @@
+//! Mistral's tekken.json: tiktoken's ranks behind a number of special tokens (mistral-common's
+//! `Tekkenizer.from_file`).
+
+use serde::Deserialize;
+
+use super::{utf8, Context, Read};
+use crate::error::{Error, Result};
+use crate::info::Info;
+use crate::model::AnyModel;
+use crate::rank_bpe::RankBpe;
+use crate::stages::{self, Parts};
+
+const MOST_TOKENS: usize = 1 << 22;
+
+#[derive(Deserialize)]
+struct File {
+    config: Config,
+    vocab: Vec<Token>,
+    special_tokens: Option<Vec<Special>>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    pattern: String,
+    default_vocab_size: Option<usize>,
+    default_num_special_tokens: usize,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token_bytes: String,
+}
+
+#[derive(Deserialize)]
+struct Special {
+    rank: usize,
+    token_str: String,
+}
+
+// Files before version 7 do not list them.
+const SPECIAL: [&str; 20] = [
+    "<unk>",
+    "<s>",
+    "</s>",
+    "[INST]",
+    "[/INST]",
+    "[AVAILABLE_TOOLS]",
+    "[/AVAILABLE_TOOLS]",
+    "[TOOL_RESULTS]",
+    "[/TOOL_RESULTS]",
+    "[TOOL_CALLS]",
+    "[IMG]",
+    "<pad>",
+    "[IMG_BREAK]",
+    "[IMG_END]",
+    "[PREFIX]",
+    "[MIDDLE]",
+    "[SUFFIX]",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
+    "[TOOL_CONTENT]",
+];
+
+fn broken(message: impl std::fmt::Display) -> Error {
+    Error::corrupt(format!("tekken.json: {message}"))
+}
+
+/// The special tokens by rank, those without a name as mistral-common calls them.
+fn special_tokens(file: &File) -> Result<Vec<String>> {
+    let count = file.config.default_num_special_tokens;
+    if count > MOST_TOKENS {
+        return Err(broken(format!("{count} special tokens")));
+    }
+    let mut tokens: Vec<String> = (0..count).map(|id| format!("<SPECIAL_{id}>")).collect();
+    let listed = file.special_tokens.iter().flatten();
+    let listed: Vec<(usize, &str)> = match file.special_tokens {
+        Some(_) => listed.map(|t| (t.rank, t.token_str.as_str())).collect(),
+        None => SPECIAL.into_iter().enumerate().collect(),
+    };
+    for (rank, token) in listed {
+        let place = tokens.get_mut(rank).ok_or_else(|| {
+            broken(format!(
+                "the special token '{token}' has rank {rank} of {count}"
+            ))
+        })?;
+        *place = token.to_string();
+    }
+    Ok(tokens)
+}
+
+pub fn read(data: &[u8], context: &Context) -> Result<Read> {
+    let file: File = serde_json::from_str(utf8("tekken.json", data)?).map_err(broken)?;
+    let mut pieces = special_tokens(&file)?;
+    let first = pieces.len();
+    let kept = match file.config.default_vocab_size {
+        Some(size) => size
+            .checked_sub(first)
+            .filter(|kept| *kept <= file.vocab.len()),
+        None => Some(file.vocab.len()),
+    };
+    let kept = kept.filter(|kept| *kept <= MOST_TOKENS).ok_or_else(|| {
+        let (size, given) = (file.config.default_vocab_size, file.vocab.len());
+        broken(format!(
+            "default_vocab_size {size:?} with {given} tokens and {first} special ones"
+        ))
+    })?;
+    let decoded = file.vocab[..kept].iter().zip(0..).map(|(token, rank)| {
+        let bytes = base64::decode(&token.token_bytes);
+        Ok((
+            bytes.map_err(|error| broken(format!("token {rank}: {error}")))?,
+            rank,
+        ))
+    });
+    let ranked: Vec<(Vec<u8>, u32)> = decoded.collect::<Result<_>>()?;
+    pieces.extend(RankBpe::pieces(&ranked));
+    let id = |token: &str| {
+        let position = pieces[..first].iter().position(|piece| piece == token);
+        position.map(|id| id as u32)
+    };
+    let info = Info {
+        bos: id("<s>"),
+        eos: id("</s>"),
+        pad: id("<pad>"),
+        unknown: id("<unk>"),
+        ..Info::default()
+    };
+    let extended = context.with_added(pieces.clone())?;
+    let model = RankBpe::new("tekken.json", ranked, first as u32, extended)?;
+    let mut parts = Parts::new(AnyModel::RankBpe(model), stages::byte_level());
+    let cuts = stages::splits(&[file.config.pattern]);
+    parts.pre_tokenizer = stages::sequence_of_pre_tokenizers(cuts);
+    Ok(Read {
+        parts,
+        pieces,
+        info,
+        special: (0..first as u32).collect(),
+        user_defined: Vec::new(),
+        adds_bos: true,
+    })
+}

@@ -1,0 +1,22 @@
+//! What a caller should know of a tokenizer besides its ids.
+
+use serde::Serialize;
+
+/// Absent ids are null.
+#[derive(Serialize, Default, Clone, Debug)]
+pub struct Info {
+    /// Highest id + 1, added tokens included.
+    pub vocab_size: u32,
+    pub bos: Option<u32>,
+    pub eos: Option<u32>,
+    pub eot: Option<u32>,
+    pub pad: Option<u32>,
+    pub unknown: Option<u32>,
+    /// Ids that end a generation, as far as the tokenizer alone says. Sorted.
+    pub end_ids: Vec<u32>,
+    /// First and last ids `encode` adds around the text when asked to add special tokens.
+    pub prefix: Vec<u32>,
+    pub suffix: Vec<u32>,
+    /// What is odd about the files but does not stop them from being read.
+    pub warnings: Vec<String>,
+}
