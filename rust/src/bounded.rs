@@ -7,10 +7,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{catch_unwind, set_hook, take_hook, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{channel, RecvTimeoutError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Once};
 use std::thread::{sleep, Builder, Result as Caught};
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,18 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Reporting a panic takes memory, and locks that every thread may want: it is not to stop there.
+fn panics_are_reported_in_full() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = take_hook();
+        set_hook(Box::new(move |panic| {
+            let _ = BUDGET.try_with(|cell| cell.set(std::ptr::null()));
+            report(panic);
+        }));
+    });
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stopped {
     Memory,
@@ -94,11 +106,11 @@ pub fn run<T: Send + 'static>(
         spent: AtomicBool::new(false),
         cancelled: AtomicBool::new(false),
     });
+    panics_are_reported_in_full();
     let (sender, receiver) = channel();
-    let (shared, mut work) = (Arc::clone(&budget), Some(work));
-    let slot = Arc::new(std::sync::Mutex::new(work.take()));
+    let slot = Arc::new(Mutex::new(Some(work)));
     let start = |bytes: usize| {
-        let (shared, sender, slot) = (Arc::clone(&shared), sender.clone(), Arc::clone(&slot));
+        let (shared, sender, slot) = (Arc::clone(&budget), sender.clone(), Arc::clone(&slot));
         Builder::new().stack_size(bytes).spawn(move || {
             let Some(work) = slot.lock().ok().and_then(|mut slot| slot.take()) else {
                 return;
@@ -142,6 +154,14 @@ mod tests {
             1 << 20
         );
         assert!(run(0, || panic!("work's own")).unwrap().is_err());
+        // A budget that the panic's message alone exceeds.
+        let panics = || {
+            charge(MEMORY.load(Relaxed) as isize - 64);
+            panic!("without room");
+        };
+        for _ in 0..2 {
+            assert!(run(0, panics).unwrap().is_err());
+        }
     }
 
     #[test]

@@ -251,7 +251,7 @@ fn without_generation_tags(source: &str) -> String {
     while let Some(start) = rest.find("{%") {
         let (before, tag) = rest.split_at(start);
         out.push_str(before);
-        let Some(length) = tag.find("%}").map(|at| at + 2) else {
+        let Some(length) = tag[2..].find("%}").map(|at| at + 4) else {
             rest = tag;
             break;
         };

@@ -133,6 +133,7 @@ fn generation_tags_are_tolerated() {
         without_generation_tags("{%-%}{%%}é{% endgeneration -%}"),
         "{%-%}{%%}é{% endif -%}"
     );
+    assert_eq!(without_generation_tags("{%}{% x %}"), "{%}{% x %}");
 }
 
 #[test]
