@@ -61,7 +61,8 @@ int32_t continuo_tokenizer_from_file(ContinuoSlice name, ContinuoSlice data, Con
 void continuo_tokenizer_free(ContinuoTokenizer* tokenizer);
 
 /* A JSON object: vocab_size; bos, eos, eot, pad, unknown (id or null; a tokenizer.json does not say
- * them); end_ids (likewise), prefix and suffix (the ids that encode adds), warnings (texts). */
+ * them); end_ids (likewise), prefix and suffix (the ids that encode adds), chat_template (text or
+ * null), warnings (texts). */
 int32_t continuo_tokenizer_info(const ContinuoTokenizer* tokenizer, ContinuoBuffer* out,
                                 ContinuoBuffer* error);
 /* Bytes that are no UTF-8 are read as U+FFFD. */

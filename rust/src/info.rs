@@ -17,6 +17,8 @@ pub struct Info {
     /// First and last ids `encode` adds around the text when asked to add special tokens.
     pub prefix: Vec<u32>,
     pub suffix: Vec<u32>,
+    /// The chat template of a kind of file whose models were all trained with one; mostly none.
+    pub chat_template: Option<&'static str>,
     /// What is odd about the files but does not stop them from being read.
     pub warnings: Vec<String>,
 }

@@ -13,6 +13,8 @@ use crate::info::Info;
 use crate::model::Pipeline;
 use crate::stream::Joining;
 
+const LONGEST_TEXT: usize = 1 << 30;
+
 /// Immutable once built: any thread may use it.
 pub struct TextTokenizer {
     pipeline: Pipeline,
@@ -101,6 +103,14 @@ impl TextTokenizer {
 
     /// `parse_special`: special tokens written in the text become their ids.
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
+        // Positions are kept in 32 bits.
+        if text.len() > LONGEST_TEXT {
+            let message = format!(
+                "expected at most {LONGEST_TEXT} bytes of text, got {}",
+                text.len()
+            );
+            return Err(Error::invalid(message));
+        }
         let pipeline = if parse_special {
             &self.pipeline
         } else {

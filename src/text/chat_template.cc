@@ -73,7 +73,9 @@ struct ChatTemplate::State {
 
 Result<ChatTemplate> ChatTemplate::create(const ChatTemplateSource& source,
                                           const Tokenizer& tokenizer) {
-  const Sources sources = find_sources(source);
+  Sources sources = find_sources(source);
+  if (sources.empty() && !tokenizer.default_chat_template().empty())
+    sources["default"] = tokenizer.default_chat_template();
   const auto main = sources.find("default"), tool_use = sources.find("tool_use");
   if (main == sources.end())
     return error(ErrorCode::kNotFound, "the model has no chat template{}",

@@ -18,7 +18,7 @@ namespace continuo::text {
 class Tokenizer;
 
 // Where a checkpoint may keep its template. Borrowed for the call; null and "" mean not there. The
-// first of these that has one wins.
+// first of these that has one wins; then the tokenizer's own.
 struct ChatTemplateSource {
   std::string_view jinja;                            // chat_template.jinja, or a user's own
   const nlohmann::json* tokenizer_config = nullptr;  // "chat_template": text or [{name, template}]

@@ -111,6 +111,7 @@ struct Tokenizer::State {
   std::set<int32_t> eos_ids;
   std::map<std::string, std::string> special_tokens;
   std::vector<std::string> warnings;
+  std::string chat_template;
 
   std::optional<int32_t> id(std::string_view token) const;
   std::optional<std::string> token(int32_t id, bool as_bytes) const;
@@ -157,6 +158,8 @@ Result<Tokenizer> Tokenizer::create(const TokenizerSource& source) {
   std::optional<int32_t> unknown = optional_id(info["unknown"]);
   read_special_tokens(source.tokenizer_config, state->special_tokens);
   read_special_tokens(source.special_tokens_map, state->special_tokens);
+  if (info["chat_template"].is_string())
+    state->chat_template = info["chat_template"].get<std::string>();
   state->warnings = info["warnings"].get<std::vector<std::string>>();
   state->link("bos_token", state->bos);
   state->link("eos_token", state->eos);
@@ -216,6 +219,7 @@ std::optional<int32_t> Tokenizer::eot() const { return state_->eot; }
 std::optional<int32_t> Tokenizer::pad() const { return state_->pad; }
 bool Tokenizer::adds_bos() const { return state_->adds_bos; }
 const std::set<int32_t>& Tokenizer::eos_ids() const { return state_->eos_ids; }
+const std::string& Tokenizer::default_chat_template() const { return state_->chat_template; }
 const std::vector<std::string>& Tokenizer::warnings() const { return state_->warnings; }
 const std::map<std::string, std::string>& Tokenizer::special_tokens() const {
   return state_->special_tokens;

@@ -77,6 +77,9 @@ class Tokenizer {
   const std::set<int32_t>& eos_ids() const;
   bool is_eos(int32_t id) const { return eos_ids().contains(id); }
 
+  // Of a kind of file whose models all write chats alike (tekken.json); "" = none.
+  const std::string& default_chat_template() const;
+
   // What is odd about the files but did not stop them from being read, for the log.
   const std::vector<std::string>& warnings() const;
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <sstream>
 
+#include "text/chat_template.h"
 #include "text/golden_test.h"
 
 namespace continuo::text {
@@ -148,6 +149,30 @@ TEST(TokenizerFiles, TheMapAndTheOlderListOfAddedTokensAreRead) {
   EXPECT_THAT(*tokenizer.encode("<|im_end|><plain>"), ElementsAre(base, base + 2));
   EXPECT_EQ(tokenizer.vocab_size(), base + 3);
   EXPECT_EQ(tokenizer.special_tokens().at("eos_token"), "<|im_end|>");
+}
+
+// As mistral-common 1.13.1 writes the same chat for a tekken.json of each version.
+TEST(TokenizerFiles, MistralsChatsNeedNoTemplate) {
+  constexpr const char* kChat =
+      R"([{"role": "system", "content": "S"}, {"role": "user", "content": " a "},
+          {"role": "assistant", "content": " b "},
+          {"role": "user", "content": [{"type": "text", "text": "c"}]}])";
+  const std::pair<const char*, const char*> cases[] = {
+      {"v3", "<s>[INST] a [/INST] b</s>[INST]S\n\nc[/INST]"},
+      {"v7", "<s>[SYSTEM_PROMPT]S[/SYSTEM_PROMPT][INST] a [/INST] b</s>[INST]c[/INST]"},
+      {"v13", "<s>[SYSTEM_PROMPT]S[/SYSTEM_PROMPT][INST] a [/INST] b</s>[INST]c[/INST]"}};
+  json file = json::parse(FileGolden("tekken").data);
+  for (const auto& [version, expected] : cases) {
+    file["config"]["version"] = version;
+    const std::string data = file.dump();
+    const Tokenizer tokenizer = *Tokenizer::create({.file_name = "tekken.json", .file = data});
+    const auto chat = ChatTemplate::create({}, tokenizer);
+    ASSERT_TRUE(chat.ok()) << chat.error().message;
+    EXPECT_EQ(*chat->render({.messages = kChat}), expected);
+    EXPECT_EQ(*ChatTemplate::create({.jinja = "own"}, tokenizer)->render({.messages = "[]"}),
+              "own");
+  }
+  EXPECT_EQ(FileGolden("kimi").tokenizer()->default_chat_template(), "");
 }
 
 TEST(TokenizerFiles, TokenizerJsonWins) {

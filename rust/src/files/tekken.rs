@@ -24,6 +24,8 @@ struct Config {
     pattern: String,
     default_vocab_size: Option<usize>,
     default_num_special_tokens: usize,
+    #[serde(default)]
+    version: String,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +62,41 @@ const SPECIAL: [&str; 20] = [
     "[/SYSTEM_PROMPT]",
     "[TOOL_CONTENT]",
 ];
+
+// mistral-common writes chats in code: version 3 puts the system's text before the last user's, later
+// ones give it a place of its own. Tools are not written.
+const CHAT_3: &str = concat!(
+    "{{- bos_token -}}{%- set n = namespace(system=[], last=-1) -%}",
+    "{%- for m in messages -%}{%- if m.role == 'user' -%}{%- set n.last = loop.index0 -%}",
+    "{%- elif m.role == 'system' -%}{%- set n.system = n.system + [m] -%}{%- endif -%}{%- endfor -%}",
+    "{%- macro text(m) -%}{{- m.content if m.content is string else ",
+    "m.content|map(attribute='text')|join('\n\n') -}}{%- endmacro -%}",
+    "{%- for m in messages -%}{%- if m.role == 'user' -%}{{- '[INST]' -}}",
+    "{%- if loop.index0 == n.last -%}{%- for s in n.system -%}{{- text(s) + '\n\n' -}}{%- endfor -%}",
+    "{%- endif -%}{{- text(m) + '[/INST]' -}}",
+    "{%- elif m.role == 'assistant' -%}{{- text(m).rstrip() + eos_token -}}",
+    "{%- elif m.role != 'system' -%}",
+    "{{- raise_exception('expected messages of system, user and assistant, got ' + m.role) -}}",
+    "{%- endif -%}{%- endfor -%}",
+);
+const CHAT_7: &str = concat!(
+    "{{- bos_token -}}{%- macro text(m) -%}{{- m.content if m.content is string else ",
+    "m.content|map(attribute='text')|join('\n\n') -}}{%- endmacro -%}",
+    "{%- for m in messages -%}{%- if m.role == 'system' -%}",
+    "{{- '[SYSTEM_PROMPT]' + text(m) + '[/SYSTEM_PROMPT]' -}}",
+    "{%- elif m.role == 'user' -%}{{- '[INST]' + text(m) + '[/INST]' -}}",
+    "{%- elif m.role == 'assistant' -%}{{- text(m).rstrip() + eos_token -}}{%- else -%}",
+    "{{- raise_exception('expected messages of system, user and assistant, got ' + m.role) -}}",
+    "{%- endif -%}{%- endfor -%}",
+);
+
+fn chat_template(version: &str) -> Option<&'static str> {
+    match version {
+        "v3" => Some(CHAT_3),
+        "v7" | "v11" | "v13" => Some(CHAT_7),
+        _ => None,
+    }
+}
 
 fn broken(message: impl std::fmt::Display) -> Error {
     Error::corrupt(format!("tekken.json: {message}"))
@@ -122,6 +159,7 @@ pub fn read(data: &[u8], context: &Context) -> Result<Read> {
         eos: id("</s>"),
         pad: id("<pad>"),
         unknown: id("<unk>"),
+        chat_template: chat_template(&file.config.version),
         ..Info::default()
     };
     let extended = context.with_added(pieces.clone())?;
