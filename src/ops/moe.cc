@@ -155,17 +155,25 @@ Value mix_experts(Step& step, Value x, const Routes& routes, const ExpertBank& b
                              pad(x, 0, 0, 1), blocks.token_of_line, blocks.expert_of_block};
   const std::vector<Value> arrays = arrays_of(bank);
   carried.insert(carried.end(), arrays.begin(), arrays.end());
-  const std::vector<Value> done =
-      for_loop(blocks.used, carried, [&](Value index, std::span<const Value> a) {
-        const Value zero = constant(graph, DType::kI32, 0);
-        const Value expert = reshape(dynamic_slice(a[3], {index}, {1}), {});
-        const Value begin = index * double(size);
-        const Value tokens = dynamic_slice(a[2], {begin}, {size});
-        const Value y = one_expert(step, take_rows(a[1], tokens), expert, bank, a.subspan(4));
-        std::vector<Value> next(a.begin(), a.end());
-        next[0] = dynamic_update_slice(a[0], y, {begin, zero});
-        return next;
-      });
+  const auto compute_block = [&](Value index, std::span<const Value> a) {
+    const Value zero = constant(graph, DType::kI32, 0);
+    const Value expert = reshape(dynamic_slice(a[3], {index}, {1}), {});
+    const Value begin = index * double(size);
+    const Value tokens = dynamic_slice(a[2], {begin}, {size});
+    const Value y = one_expert(step, take_rows(a[1], tokens), expert, bank, a.subspan(4));
+    std::vector<Value> next(a.begin(), a.end());
+    next[0] = dynamic_update_slice(a[0], y, {begin, zero});
+    return next;
+  };
+  std::vector<Value> done;
+  if (blocks.blocks == 1) {
+    // A lone block needs no loop, and IREE cannot compile one: it drops from the loop what a single
+    // turn does not change.
+    done = compute_block(constant(graph, DType::kI32, 0), carried);
+    done[0] = select(compare(blocks.used, Compare::kGt, 0), done[0], carried[0]);
+  } else {
+    done = for_loop(blocks.used, carried, compute_block);
+  }
   const Value lines = reshape(take_rows(done[0], blocks.line_of_route), {N, k, bank.out.out});
   return reduce_sum(lines * expand_dims(routes.weights, -1), {1});
 }

@@ -289,6 +289,13 @@ TEST(MixExperts, AllTokensToTheSameExperts) {
   expect_mix({3, 8, 2, 6, 5, false, false, false, true});
 }
 
+TEST(MixExperts, ALoneBlock) {
+  for (bool out_in : {false, true}) {
+    expect_mix({1, 5, 1, 6, 3, false, true, out_in});
+    expect_mix({1, 5, 1, 6, 3, true, false, out_in, false, {0}});
+  }
+}
+
 TEST(MixExperts, PaddingCostsNothingAndComesOutAsZero) {
   expect_mix({11, 4, 2, 6, 5, false, true, false, false, {0, 7, 10}});
   expect_mix({2, 6, 3, 6, 5, true, true, true, false, {1}});
