@@ -71,8 +71,8 @@ Status run_serving(Options& options, engine::LoadedModel& model) {
     int64_t context = options.model.context;
     if (context == 0) context = engine::context_for(options.steps.prompt, options.steps.tokens, 0);
     engine_options.context = context;
-    engine_options.attended = {context};
-    engine_options.sampling_graphs = false;
+    if (options.steps.whole) engine_options.attended = {context};
+    engine_options.prefill_columns = options.steps.columns;
     CONTINUO_TRY(const auto engine, engine::Engine::create(model, nullptr, engine_options));
     options.serving.prompt = options.steps.prompt;
     options.serving.tokens = options.steps.tokens;
@@ -139,6 +139,17 @@ void add_bench(CLI::App& app, int& exit_code) {
                    "steps launched before the tokens of the last are waited for, timed together")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  command
+      ->add_option("--prefill-columns", options->steps.columns,
+                   "of the widest prefill step, 0 = what suits the device")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--attention", options->model.load.attention,
+                   "auto, bucket (plain, over a bucket of positions) or loop (over blocks of them)")
+      ->check(CLI::IsMember({"auto", "bucket", "loop"}))
+      ->capture_default_str();
+  command->add_flag("--whole", options->steps.whole, "attend over the whole context, not buckets");
   command->add_flag("--serve", options->serve, "drive the engine instead of the bare step");
   command->add_option("--requests", options->serving.requests, "with --serve: how many")
       ->check(CLI::Range(1, 1 << 20))

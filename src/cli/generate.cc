@@ -122,18 +122,18 @@ nlohmann::json to_json(const Figures& figures, const Printer& printer, const eng
 }
 
 // One slot, a context as long as this answer may get, and just the graphs it needs.
-engine::EngineOptions engine_options(const Options& options, int64_t model_positions) {
+engine::EngineOptions engine_options(const Options& options, const engine::LoadedModel& model) {
   const engine::Request& request = options.request;
   engine::EngineOptions result;
   result.slots = 1;
-  result.context =
-      options.model.context > 0
-          ? options.model.context
-          : engine::context_for(int64_t(request.ids.size()), request.max_tokens, model_positions);
-  const auto widths = engine::default_scheduler_options(1, result.context).columns;
+  result.context = options.model.context > 0
+                       ? options.model.context
+                       : engine::context_for(int64_t(request.ids.size()), request.max_tokens,
+                                             model.model->facts().max_positions);
+  const engine::StepLimits limits = engine::step_limits(model, result.context);
+  const auto widths = engine::default_scheduler_options(1, result.context, limits).columns;
   const auto width = std::lower_bound(widths.begin(), widths.end(), int64_t(request.ids.size()));
   result.columns = {width == widths.end() ? widths.back() : *width};
-  result.attended = {result.context};
   result.greedy_graphs = request.sampling.temperature == 0;
   result.sampling_graphs = !result.greedy_graphs;
   result.show_progress = !options.quiet;
@@ -148,9 +148,8 @@ Result<int> run(Options& options) {
   CONTINUO_TRY(auto loaded, engine::load_model(options.model.load));
   CONTINUO_TRY(const engine::TextModel text, engine::text_model(loaded->checkpoint));
   CONTINUO_TRY(request.ids, prompt_ids(options, text));
-  CONTINUO_TRY(auto engine, engine::Engine::create(
-                                *loaded, &text.tokenizer,
-                                engine_options(options, loaded->model->facts().max_positions)));
+  CONTINUO_TRY(auto engine,
+               engine::Engine::create(*loaded, &text.tokenizer, engine_options(options, *loaded)));
   Figures figures;
   figures.executables = loaded->cache->stats();
   figures.ready = since(start);

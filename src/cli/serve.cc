@@ -211,6 +211,16 @@ void add_serve(CLI::App& app, int& exit_code) {
   command->add_option("--max-queue", options->engine.max_queue, "requests waiting; more get 429")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  command
+      ->add_option("--prefill-columns", options->engine.prefill_columns,
+                   "prompt tokens of the widest step, 0 = what suits the device")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--prefill-budget", options->engine.prefill_budget,
+                   "prompt tokens between two steps of the running answers, 0 = one widest step")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   add_server_options(*command, *options);
   command->callback([options, &exit_code] {
     server::ServerOptions& server = options->server;

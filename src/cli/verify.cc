@@ -96,6 +96,27 @@ void compare(const engine::ProbeResult& got, const Golden::Prompt& wanted, const
                                   wanted.ids.size(), how, worst, greedy ? "equal" : "differs");
 }
 
+// Where a device attends over buckets of positions: two, so that longer prompts cross from one to
+// the other while they are fed, and shorter ones while they are continued.
+std::vector<int64_t> small_buckets(const engine::Stepper& stepper) {
+  const int64_t context = stepper.options().context;
+  if (stepper.target().attends_in_place() || context < 32) return {};
+  return {context / 2, context};
+}
+
+// Chunks and tokens over such buckets: in one slot, as prompts are served, and beside other rows.
+Status probe_buckets(engine::Stepper& stepper, const Golden::Prompt& prompt, Outcome& outcome) {
+  engine::ProbeOptions options{{16}, 1, kRows, true, int64_t(prompt.greedy.size())};
+  options.attended = small_buckets(stepper);
+  for (const bool indirect : {true, false}) {
+    if (options.attended.empty()) break;
+    options.indirect = indirect;
+    CONTINUO_TRY(const auto result, engine::probe(stepper, prompt.ids, options));
+    compare(result, prompt, fmt::format("buckets, {} 1", indirect ? "slot" : "row"), outcome);
+  }
+  return ok_status();
+}
+
 // All feeds and rows of one prompt; probes that cannot run are the outcome's problem.
 Status probe_prompt(engine::Stepper& stepper, const Golden::Prompt& prompt, int64_t longest,
                     Outcome& outcome) {
@@ -110,7 +131,7 @@ Status probe_prompt(engine::Stepper& stepper, const Golden::Prompt& prompt, int6
               outcome);
     }
   }
-  return ok_status();
+  return probe_buckets(stepper, prompt, outcome);
 }
 
 Status verify_variant(const Options& options, const Variant& variant, const Golden& golden,
@@ -239,6 +260,11 @@ void add_verify(CLI::App& app, int& exit_code) {
   command
       ->add_option("case", options->cases, "case directories (golden.json, config.json, weights)")
       ->required();
+  command
+      ->add_option("--attention", options->model.load.attention,
+                   "auto, bucket (plain, over a bucket of positions) or loop (over blocks of them)")
+      ->check(CLI::IsMember({"auto", "bucket", "loop"}))
+      ->capture_default_str();
   command->add_flag("--json", options->json, "a JSON list instead of the table");
   command->add_flag("--layers", options->layers,
                     "also print, to stderr, each layer's difference from layers.json");

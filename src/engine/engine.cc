@@ -8,8 +8,11 @@
 
 namespace continuo::engine {
 
-Result<SchedulerOptions> scheduling_of(const EngineOptions& options) {
-  SchedulerOptions result = default_scheduler_options(options.slots, options.context);
+Result<SchedulerOptions> scheduling_of(const EngineOptions& options, const StepLimits& given) {
+  StepLimits limits = given;
+  if (options.prefill_columns > 0) limits.columns = options.prefill_columns;
+  if (options.prefill_budget > 0) limits.columns = std::min(limits.columns, options.prefill_budget);
+  SchedulerOptions result = default_scheduler_options(options.slots, options.context, limits);
   // The mailbox keeps the limit; the scheduler's own queue also holds what free slots will take.
   result.max_queue = options.max_queue + options.slots;
   result.argmax = options.greedy_graphs;

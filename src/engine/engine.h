@@ -42,8 +42,9 @@ struct EngineOptions {
   int64_t context = 0;            // positions a sequence may have; 0 = the model's, at most 4096
   int64_t max_queue = 1024;       // requests waiting
   int64_t prefill_budget = 0;     // columns of prefill between two decode steps; 0 = one chunk
-  std::vector<int64_t> columns;   // widths of prefill steps; empty = 16, 64, 256
-  std::vector<int64_t> attended;  // context buckets; empty = from 256, doubling
+  int64_t prefill_columns = 0;    // of the widest prefill step; 0 = what suits the device
+  std::vector<int64_t> columns;   // widths of prefill steps; empty = 16, 64, ... to the widest
+  std::vector<int64_t> attended;  // context buckets; empty = as default_scheduler_options
   bool overlap = true;
   // Which graphs there are: decode steps that are all greedy have their own; without graphs that
   // sample, sampled tokens are chosen on the host. At least one of them; greedy ones alone where

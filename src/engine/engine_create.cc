@@ -54,7 +54,8 @@ Result<std::unique_ptr<Engine>> Engine::create(LoadedModel& model, const text::T
   if (options.context == 0)
     options.context =
         facts.max_positions > 0 ? std::min(facts.max_positions, kDefaultContext) : kDefaultContext;
-  CONTINUO_TRY(SchedulerOptions scheduling, scheduling_of(options));
+  CONTINUO_TRY(SchedulerOptions scheduling,
+               scheduling_of(options, step_limits(model, options.context)));
   options.columns = scheduling.columns;
   options.attended = scheduling.attended;
   options.prefill_budget = scheduling.prefill_budget;

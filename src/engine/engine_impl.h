@@ -20,7 +20,7 @@
 namespace continuo::engine {
 
 // How the engine schedules under these options; kInvalidArgument names what does not fit.
-Result<SchedulerOptions> scheduling_of(const EngineOptions& options);
+Result<SchedulerOptions> scheduling_of(const EngineOptions& options, const StepLimits& limits = {});
 
 // The functions of the loop run on the step thread; all else says which threads may call it.
 class Engine::Impl {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "engine/engine_fake_runner_test.h"
+#include "engine/engine_impl.h"
 
 namespace continuo::engine {
 namespace {
@@ -19,6 +20,17 @@ using testing::HasSubstr;
 
 constexpr int64_t kSlots = 3, kContext = 48;
 using Clock = std::chrono::steady_clock;
+
+TEST(EngineOptions, PrefillIsAsWideAsTheDeviceOrTheUserSays) {
+  const auto columns = [](EngineOptions options) {
+    options.context = 4096;
+    return scheduling_of(options, {.columns = 1024})->columns;
+  };
+  EXPECT_THAT(columns({}), testing::ElementsAre(16, 64, 256, 1024));
+  EXPECT_THAT(columns({.prefill_columns = 100}), testing::ElementsAre(16, 64, 100));
+  EXPECT_THAT(columns({.prefill_budget = 20}), testing::ElementsAre(16, 20));
+  EXPECT_THAT(columns({.prefill_columns = 9999999}), testing::ElementsAre(16, 64, 256, 1024, 4096));
+}
 
 // Collects a request's events from any number of choices and waits for their ends.
 class Listener {

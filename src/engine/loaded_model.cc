@@ -4,7 +4,26 @@
 
 namespace continuo::engine {
 
-Result<graph::Target> target_for(graph::Target target, const std::string& dtype) {
+namespace {
+
+// Positions of a block of the loop: some megabytes of scores, and few turns.
+constexpr int64_t kLoopBlock = 512;
+
+Status choose_attention(graph::Target& target, const std::string& attention) {
+  if (attention == "auto") return ok_status();
+  if (attention != "bucket" && attention != "loop")
+    return error(ErrorCode::kInvalidArgument, "attention: wanted auto, bucket or loop, got {}",
+                 attention);
+  std::erase(target.kernels, "continuo.attention");
+  if (attention == "loop") target.attention_block = kLoopBlock;
+  return ok_status();
+}
+
+}  // namespace
+
+Result<graph::Target> target_for(graph::Target target, const std::string& dtype,
+                                 const std::string& attention) {
+  CONTINUO_RETURN_IF_ERROR(choose_attention(target, attention));
   if (dtype == "f32") {
     target.weights = target.kv = DType::kF32;
     target.exact_dots = true;  // true float32, also where the device would rather use TF32
@@ -14,6 +33,17 @@ Result<graph::Target> target_for(graph::Target target, const std::string& dtype)
     return error(ErrorCode::kInvalidArgument, "dtype: wanted auto, f32 or bf16, got {}", dtype);
   }
   return target;
+}
+
+StepLimits step_limits(const LoadedModel& model, int64_t context) {
+  StepLimits limits{model.target.prefill_columns, model.target.attends_in_place()};
+  const int64_t memory = model.executor->info().memory_bytes;
+  if (limits.attends_in_place || memory == 0) return limits;
+  // Heads are at least 64 wide almost everywhere; scores may take a sixteenth of the memory.
+  const int64_t heads = std::max<int64_t>(1, model.model->facts().hidden / 64);
+  const int64_t a_column = heads * context * int64_t{sizeof(float)};
+  while (limits.columns > 256 && limits.columns * a_column > memory / 16) limits.columns /= 2;
+  return limits;
 }
 
 Result<std::unique_ptr<models::Model>> make_model(const checkpoint::Checkpoint& checkpoint) {
@@ -41,7 +71,8 @@ Result<std::unique_ptr<LoadedModel>> open_checkpoint(const LoadOptions& options)
 Result<std::unique_ptr<LoadedModel>> load_model(const LoadOptions& options) {
   CONTINUO_TRY(auto loaded, open_checkpoint(options));
   CONTINUO_TRY(loaded->executor, runtime::open_executor(options.executor));
-  CONTINUO_TRY(loaded->target, target_for(loaded->executor->target(), options.dtype));
+  CONTINUO_TRY(loaded->target,
+               target_for(loaded->executor->target(), options.dtype, options.attention));
   loaded->cache = std::make_unique<CompileCache>(CompileCacheOptions{options.cache_dir});
   loaded->weights = std::make_unique<Weights>(*loaded->executor, *loaded->checkpoint.tensors);
   return loaded;

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/compile_cache.h"
+#include "engine/scheduler.h"
 #include "engine/weights.h"
 #include "models/model.h"
 #include "runtime/executor.h"
@@ -18,6 +19,9 @@ struct LoadOptions {
   std::string config_file;  // "" = the checkpoint's own
   runtime::ExecutorOptions executor;
   std::string dtype = "auto";  // auto | f32 | bf16
+  // To compare spellings: auto; bucket: plain StableHLO over a bucket of positions, without a
+  // kernel; loop: over blocks of positions.
+  std::string attention = "auto";
   std::string cache_dir;
   bool show_progress = false;
 };
@@ -35,9 +39,14 @@ struct LoadedModel {
 // Opens everything; weights are read when the first graph wants them.
 Result<std::unique_ptr<LoadedModel>> load_model(const LoadOptions& options);
 
+// What bounds the steps of this model on its device, with `context` positions a slot: a prefill
+// step without a kernel for attention holds scores of all columns and attended positions.
+StepLimits step_limits(const LoadedModel& model, int64_t context);
+
 // The model alone, without a device: what `inspect` and `emit` need.
 Result<std::unique_ptr<models::Model>> make_model(const checkpoint::Checkpoint& checkpoint);
-// `dtype` applied to an executor's target.
-Result<graph::Target> target_for(graph::Target target, const std::string& dtype);
+// `dtype` and `attention` applied to an executor's target.
+Result<graph::Target> target_for(graph::Target target, const std::string& dtype,
+                                 const std::string& attention = "auto");
 
 }  // namespace continuo::engine

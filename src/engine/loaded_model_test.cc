@@ -63,5 +63,32 @@ TEST(TargetFor, AppliesTheDtype) {
   EXPECT_EQ(wrong.error().message, "dtype: wanted auto, f32 or bf16, got f8");
 }
 
+TEST(TargetFor, AppliesTheAttention) {
+  graph::Target device;
+  device.kernels = {"continuo.linear", "continuo.attention"};
+  EXPECT_TRUE(target_for(device, "auto")->has_attention_kernel());
+  EXPECT_FALSE(target_for(device, "bf16")->attends_in_place());  // the kernel takes float32
+  const auto bucket = target_for(device, "auto", "bucket"),
+             loop = target_for(device, "auto", "loop");
+  EXPECT_FALSE(bucket->attends_in_place());
+  EXPECT_TRUE(bucket->has_kernel("continuo.linear"));
+  EXPECT_FALSE(loop->has_attention_kernel());
+  EXPECT_TRUE(loop->attends_in_place());
+  const auto wrong = target_for(device, "auto", "eager");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_EQ(wrong.error().message, "attention: wanted auto, bucket or loop, got eager");
+}
+
+TEST(StepLimits, ScoresFitTheMemory) {
+  auto model = load_model({.model = CONTINUO_TEST_DATA "/goldens/llama"});
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  EXPECT_TRUE(step_limits(**model, 4096).attends_in_place);
+  (*model)->target.prefill_columns = 2048;
+  EXPECT_EQ(step_limits(**model, 4096).columns, 2048);
+  (*model)->target.kernels.clear();  // now a step holds scores of [heads, columns, context]
+  EXPECT_EQ(step_limits(**model, 4096).columns, 2048);
+  EXPECT_EQ(step_limits(**model, int64_t{1} << 40).columns, 256);
+}
+
 }  // namespace
 }  // namespace continuo::engine

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/scheduler.h"
+
 namespace continuo::engine {
 
 std::string Feed::name() const {
@@ -29,17 +31,17 @@ int64_t column_bucket(int64_t count, int64_t context) {
 namespace {
 
 // The rows beside the probed one: each advances its own sequence by its own stride, idles now and
-// then, and begins again at position 0 when its slot is full.
+// then, and begins again at position 0 when what the step attends over is full.
 class Companions {
  public:
-  Companions(int64_t rows, int64_t vocab, int64_t context)
-      : position_(static_cast<size_t>(rows), 0), vocab_(vocab), context_(context) {}
+  Companions(int64_t rows, int64_t vocab)
+      : position_(static_cast<size_t>(rows), 0), vocab_(vocab) {}
 
-  void fill(StepInput& input, int64_t row, int64_t columns) {
+  void fill(StepInput& input, int64_t row, int64_t columns, int64_t attended) {
     const size_t r = static_cast<size_t>(row);
     int64_t length = static_cast<int64_t>(next() % static_cast<uint64_t>(columns + 1));
-    if (position_[r] + length > context_) position_[r] = 0;
-    input.start[r] = static_cast<int32_t>(std::min(position_[r], context_ - 1));
+    if (position_[r] + length > attended) position_[r] = 0;
+    input.start[r] = static_cast<int32_t>(std::min(position_[r], attended - 1));
     input.length[r] = static_cast<int32_t>(length);
     for (int64_t t = 0; t < columns; ++t)
       input.tokens[r * static_cast<size_t>(columns) + static_cast<size_t>(t)] =
@@ -55,7 +57,7 @@ class Companions {
     return seed_ >> 11;
   }
   std::vector<int64_t> position_;
-  int64_t vocab_, context_;
+  int64_t vocab_;
   uint64_t seed_ = 0x9E3779B97F4A7C15u;
 };
 
@@ -64,13 +66,15 @@ class Prober {
   Prober(Stepper& stepper, const ProbeOptions& options)
       : stepper_(stepper),
         options_(options),
-        companions_(stepper.options().slots, stepper.model().facts().vocab,
-                    stepper.options().context) {}
+        companions_(stepper.options().slots, stepper.model().facts().vocab) {}
 
   // One step of the probed row with `count` of `ids` from position start.
   Result<std::vector<float>> step(std::span<const int32_t> ids, int64_t start, int64_t columns) {
     const int64_t rows = options_.indirect ? 1 : options_.rows;
-    const StepKey key{rows, columns, 0, models::Head::kLast};
+    const int64_t reach = std::max(columns, start + static_cast<int64_t>(ids.size()));
+    const int64_t attended = options_.attended.empty() ? stepper_.options().context
+                                                       : bucket_of(options_.attended, reach);
+    const StepKey key{rows, columns, options_.attended.empty() ? 0 : attended, models::Head::kLast};
     StepInput input{std::vector<int32_t>(static_cast<size_t>(rows * columns), 0),
                     std::vector<int32_t>(static_cast<size_t>(rows), 0),
                     std::vector<int32_t>(static_cast<size_t>(rows), 0),
@@ -78,7 +82,8 @@ class Prober {
     for (int64_t row = 0; row < rows; ++row) {
       input.slot[static_cast<size_t>(row)] =
           static_cast<int32_t>(options_.indirect ? options_.row : row);
-      if (!options_.indirect && row != options_.row) companions_.fill(input, row, columns);
+      if (!options_.indirect && row != options_.row)
+        companions_.fill(input, row, columns, attended);
     }
     const size_t own = options_.indirect ? 0 : static_cast<size_t>(options_.row);
     std::copy(ids.begin(), ids.end(), input.tokens.begin() + static_cast<int64_t>(own) * columns);

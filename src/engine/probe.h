@@ -24,6 +24,7 @@ struct ProbeOptions {
   int64_t greedy = 0;         // tokens to continue with
   int64_t longest = 0;        // feed whole: columns for this many tokens at least, so that prompts
                               // of several lengths share a graph
+  std::vector<int64_t> attended;  // buckets, as the engine's; empty: every step attends over all
 };
 
 struct ProbeResult {

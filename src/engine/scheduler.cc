@@ -7,11 +7,6 @@
 namespace continuo::engine {
 namespace {
 
-// The smallest bucket that holds `size`.
-int64_t bucket(const std::vector<int64_t>& buckets, int64_t size) {
-  return *std::lower_bound(buckets.begin(), buckets.end(), size);
-}
-
 Status check_buckets(const char* option, const std::vector<int64_t>& buckets, int64_t at_most) {
   if (buckets.empty())
     return error(ErrorCode::kInvalidArgument, "{}: wanted at least one bucket, got none", option);
@@ -32,17 +27,30 @@ Status refuse(const char* field, const char* wanted, int64_t bound, int64_t got)
 
 }  // namespace
 
-SchedulerOptions default_scheduler_options(int64_t slots, int64_t context) {
+SchedulerOptions default_scheduler_options(int64_t slots, int64_t context,
+                                           const StepLimits& limits) {
   SchedulerOptions options{.slots = slots, .context = context};
-  for (const int64_t columns : {16, 64, 256}) {
-    options.columns.push_back(std::min<int64_t>(columns, context));
-    if (columns >= context) break;
-  }
-  options.prefill_budget = options.columns.back();
-  for (int64_t attended = 256; attended < context; attended *= 2)
+  const int64_t widest = std::max<int64_t>(1, std::min(limits.columns, context));
+  for (int64_t columns = 16; columns < widest; columns *= 4) options.columns.push_back(columns);
+  options.columns.push_back(widest);
+  options.prefill_budget = widest;
+  for (int64_t attended = 256; attended < context && !limits.attends_in_place; attended *= 2)
     options.attended.push_back(attended);
   options.attended.push_back(context);
   return options;
+}
+
+int64_t bucket_of(const std::vector<int64_t>& buckets, int64_t size) {
+  return *std::lower_bound(buckets.begin(), buckets.end(), size);
+}
+
+int64_t chunk_of(const SchedulerOptions& options, int64_t left) {
+  // Padding of a narrow step is cheap: it reads the weights once, as another step would.
+  constexpr int64_t kNarrow = 256;
+  const auto width = std::lower_bound(options.columns.begin(), options.columns.end(), left);
+  if (width == options.columns.end()) return options.columns.back();
+  if (width == options.columns.begin() || *width <= kNarrow || 2 * left > *width) return left;
+  return *(width - 1);  // a full step, and the rest in another
 }
 
 Status check(const SchedulerOptions& options) {
@@ -232,7 +240,7 @@ std::optional<StepPlan> Scheduler::plan(TimePoint now) {
 // slots, or its chunk exceeds what is left of the budget and streams wait for their tokens.
 Scheduler::Sequence* Scheduler::next_prefill(bool decoding) {
   const auto fits = [&](int64_t left) {
-    return !decoding || bucket(options_.columns, chunk(left)) <= budget_left_;
+    return !decoding || bucket_of(options_.columns, chunk_of(options_, left)) <= budget_left_;
   };
   const auto partly = std::find_if(running_.begin(), running_.end(),
                                    [](const Sequence& each) { return each.sampled == 0; });
@@ -241,8 +249,6 @@ Scheduler::Sequence* Scheduler::next_prefill(bool decoding) {
   const auto free = std::count(slot_taken_.begin(), slot_taken_.end(), false);
   return free >= queue_.front().choices ? &admit() : nullptr;
 }
-
-int64_t Scheduler::chunk(int64_t left) const { return std::min(left, options_.columns.back()); }
 
 // Moves the queue's head to running, each choice with a slot; returns choice 0.
 Scheduler::Sequence& Scheduler::admit() {
@@ -277,8 +283,8 @@ std::vector<SlotFork> Scheduler::take_forks() {
 }
 
 void Scheduler::plan_prefill(Sequence& first, StepPlan& plan) {
-  const int64_t length = chunk(first.prompt - first.fed);
-  plan.key = {.rows = 1, .columns = bucket(options_.columns, length)};
+  const int64_t length = chunk_of(options_, first.prompt - first.fed);
+  plan.key = {.rows = 1, .columns = bucket_of(options_.columns, length)};
   plan.rows = {{first.id, first.slot, int32_t(first.fed), int32_t(length), true}};
   first.fed += length;
   prefill_tokens_ += length;
@@ -312,7 +318,7 @@ void Scheduler::plan_decode(StepPlan& plan) {
 void Scheduler::finish_key(StepPlan& plan) const {
   int64_t reach = plan.key.columns;
   for (const StepRow& row : plan.rows) reach = std::max<int64_t>(reach, row.start + row.length);
-  plan.key.attended = bucket(options_.attended, reach);
+  plan.key.attended = bucket_of(options_.attended, reach);
   const bool greedy = std::all_of(
       plan.samples.begin(), plan.samples.end(),
       [&](const StepSample& each) { return find(each.sequence)->head == models::Head::kArgmax; });

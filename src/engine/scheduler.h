@@ -50,8 +50,19 @@ struct SchedulerOptions {
   // there is no kSample: one graph less for each width.
   bool argmax = true, sample = true;
 };
-// Widths 16, 64, 256 and context buckets from 256, doubling; cut to the context.
-SchedulerOptions default_scheduler_options(int64_t slots, int64_t context);
+// What the defaults follow, of a device and a model on it.
+struct StepLimits {
+  int64_t columns = 256;          // of a prefill step
+  bool attends_in_place = false;  // Target::attends_in_place
+};
+// Widths 16, 64, 256, 1024 and so on up to the widest, and context buckets from 256, doubling, or
+// the context alone where steps attend in place; all cut to the context.
+SchedulerOptions default_scheduler_options(int64_t slots, int64_t context,
+                                           const StepLimits& limits = {});
+// The smallest bucket that holds `size`; the last one holds all there are.
+int64_t bucket_of(const std::vector<int64_t>& buckets, int64_t size);
+// Columns of the next chunk of a prompt of which `left` tokens are not fed yet.
+int64_t chunk_of(const SchedulerOptions& options, int64_t left);
 // kInvalidArgument names the option, what it wants and what came.
 Status check(const SchedulerOptions& options);
 
@@ -193,7 +204,6 @@ class Scheduler {
   void end_waiting(const SchedulerRequest& request, EndReason reason);
   void end_overdue(TimePoint now);
   void release(Sequence& sequence);
-  int64_t chunk(int64_t left) const;
   Sequence* next_prefill(bool decoding);
   Sequence& admit();
   std::vector<SlotFork> take_forks();

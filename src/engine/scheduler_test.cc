@@ -183,6 +183,32 @@ TEST_F(SchedulerTest, OptionsAreChecked) {
   }
 }
 
+TEST(SchedulerOptions, DefaultsFollowTheDevice) {
+  const SchedulerOptions wide = default_scheduler_options(3, 4096, {.columns = 2048});
+  EXPECT_THAT(wide.columns, ElementsAre(16, 64, 256, 1024, 2048));
+  EXPECT_THAT(wide.attended, ElementsAre(256, 512, 1024, 2048, 4096));
+  EXPECT_EQ(wide.prefill_budget, 2048);
+  EXPECT_THAT(default_scheduler_options(3, 300, {.columns = 2048}).columns,
+              ElementsAre(16, 64, 256, 300));
+  // Nothing is read beyond what a row sees: one length for all, and so one graph a width and head.
+  const SchedulerOptions in_place = default_scheduler_options(3, 4096, {512, true});
+  EXPECT_THAT(in_place.attended, ElementsAre(4096));
+  EXPECT_EQ(Scheduler(in_place).keys().size(), 2 + in_place.columns.size());
+}
+
+TEST(SchedulerOptions, AWideStepIsAtMostHalfPadding) {
+  const SchedulerOptions options = default_scheduler_options(3, 4096, {.columns = 2048});
+  for (const auto& [left, chunk] : {std::pair<int64_t, int64_t>{7, 7},
+                                    {200, 200},
+                                    {300, 256},
+                                    {512, 256},
+                                    {513, 513},
+                                    {1024, 1024},
+                                    {1025, 1025},
+                                    {5000, 2048}})
+    EXPECT_EQ(chunk_of(options, left), chunk) << left;
+}
+
 // --- ends ---
 
 TEST_F(SchedulerTest, AStoppedSequenceFreesItsSlotForTheNextStep) {

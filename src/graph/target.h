@@ -33,12 +33,22 @@ struct Target {
   bool samples = true;  // heads that sample compile, and are quicker than choosing on the host
   bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
   std::vector<std::string> kernels;  // custom calls that the executor has
+  // Positions that attention without a kernel takes at a time, in a loop up to the longest row;
+  // 0: all attended ones at once.
+  int64_t attention_block = 0;
+  int64_t prefill_columns = 256;  // a wider prefill step gains nothing here, or takes long to yield
 
   bool has_kernel(const std::string& kernel) const {
     for (const std::string& each : kernels)
       if (each == kernel) return true;
     return false;
   }
+  bool has_attention_kernel() const {
+    return kv == DType::kF32 && has_kernel("continuo.attention");
+  }
+  // Attention reads what a row may see, where it lies, and no more: a graph needs no bucket of
+  // attended positions.
+  bool attends_in_place() const { return attention_block > 0 || has_attention_kernel(); }
 };
 
 }  // namespace continuo::graph

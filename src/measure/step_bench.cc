@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "engine/stepper.h"
 #include "measure/bandwidth.h"
@@ -18,8 +19,10 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Bytes that a decode step has to move: weights once, what is attended once, recurrent state twice.
-double floor_bytes(const engine::LoadedModel& model, engine::Stepper& stepper, int64_t rows) {
+// Bytes that a decode step has to move: weights once, keys and values of the `filled` positions
+// once, recurrent state twice.
+double floor_bytes(const engine::LoadedModel& model, engine::Stepper& stepper, int64_t rows,
+                   int64_t filled) {
   double bytes = double(model.weights->bytes());
   // Of an embedding that is not the head as well, a step reads a line a row.
   const auto& config = model.checkpoint.config;
@@ -28,7 +31,8 @@ double floor_bytes(const engine::LoadedModel& model, engine::Stepper& stepper, i
              double(byte_size(model.target.weights));
   for (const ops::StateSpec& spec : stepper.state().specs()) {
     const double size = double(spec.shape.elements()) * double(byte_size(spec.dtype));
-    bytes += double(rows) * size * (spec.kind == ops::StateKind::kKv ? 1 : 2);
+    bytes += double(rows) * size *
+             (spec.kind == ops::StateKind::kKv ? double(filled) / double(spec.positions) : 2);
   }
   return bytes;
 }
@@ -39,17 +43,19 @@ class Batch {
   Batch(engine::LoadedModel& model, const StepBenchOptions& options, int64_t rows, int64_t context)
       : options_(options),
         rows_(rows),
-        columns_(std::min<int64_t>(options.prompt,
-                                   model.executor->info().platform == "cpu" ? 256 : 2048)),
+        steps_(served(model, options, rows, context)),
         stepper_(*model.executor, *model.model, model.target, *model.weights, *model.cache,
                  {rows, context, 0, true}),
         vocab_(model.model->facts().vocab) {}
 
   Status prepare() {
-    std::vector<engine::StepKey> keys{prefill_key()};
+    std::set<engine::StepKey> keys;
+    for (int64_t fed = 0; fed < options_.prompt; fed += chunk(fed))
+      keys.insert(prefill_key(fed, chunk(fed)));
     for (const bool uniform : {false, true})
-      if (uniform ? options_.uniform : options_.ragged) keys.push_back(decode_key(uniform));
-    return stepper_.prepare(keys);
+      for (int64_t step = 0; step < options_.tokens; ++step)
+        if (uniform ? options_.uniform : options_.ragged) keys.insert(decode_key(step, uniform));
+    return stepper_.prepare(std::vector<engine::StepKey>(keys.begin(), keys.end()));
   }
 
   // Feeds every slot a prompt; returns seconds.
@@ -57,9 +63,10 @@ class Batch {
     const auto start = Clock::now();
     runtime::BufferPtr last;
     for (int32_t slot = 0; slot < int32_t(rows_); ++slot)
-      for (int64_t fed = 0; fed < options_.prompt; fed += columns_) {
-        const int64_t count = std::min(columns_, options_.prompt - fed);
-        engine::StepInput input{std::vector<int32_t>(size_t(columns_)),
+      for (int64_t fed = 0; fed < options_.prompt; fed += chunk(fed)) {
+        const int64_t count = chunk(fed);
+        const engine::StepKey key = prefill_key(fed, count);
+        engine::StepInput input{std::vector<int32_t>(size_t(key.columns)),
                                 {slot},
                                 {int32_t(fed)},
                                 {int32_t(count)},
@@ -67,7 +74,7 @@ class Batch {
                                 {}};
         for (size_t i = 0; i < input.tokens.size(); ++i)
           input.tokens[i] = int32_t((7919 * i + 13 * size_t(slot) + size_t(fed)) % size_t(vocab_));
-        CONTINUO_TRY(engine::StepOutput output, stepper_.run(prefill_key(), input));
+        CONTINUO_TRY(engine::StepOutput output, stepper_.run(key, input));
         last = std::move(output.head);
       }
     CONTINUO_TRY([[maybe_unused]] const HostTensor wait, last->download());
@@ -81,7 +88,7 @@ class Batch {
     runtime::BufferPtr last;
     for (int64_t i = 0; i < count; ++i) {
       CONTINUO_TRY(engine::StepOutput output,
-                   stepper_.run(decode_key(uniform), decode_input(step + i, uniform)));
+                   stepper_.run(decode_key(step + i, uniform), decode_input(step + i, uniform)));
       last = std::move(output.head);
     }
     CONTINUO_TRY([[maybe_unused]] const HostTensor tokens, last->download());
@@ -105,10 +112,27 @@ class Batch {
     }
     return input;
   }
-  engine::StepKey prefill_key() const { return {1, columns_, 0, Head::kArgmax}; }
-  engine::StepKey decode_key(bool uniform) const { return {rows_, 1, 0, Head::kArgmax, uniform}; }
+  static engine::SchedulerOptions served(const engine::LoadedModel& model,
+                                         const StepBenchOptions& options, int64_t rows,
+                                         int64_t context) {
+    engine::StepLimits limits = engine::step_limits(model, context);
+    if (options.columns > 0) limits.columns = options.columns;
+    limits.attends_in_place = limits.attends_in_place || options.whole;
+    return engine::default_scheduler_options(rows, context, limits);
+  }
+  int64_t chunk(int64_t fed) const { return engine::chunk_of(steps_, options_.prompt - fed); }
+  engine::StepKey prefill_key(int64_t fed, int64_t count) const {
+    const int64_t columns = engine::bucket_of(steps_.columns, count);
+    const int64_t reach = std::max(columns, fed + count);
+    return {1, columns, engine::bucket_of(steps_.attended, reach), Head::kArgmax};
+  }
+  engine::StepKey decode_key(int64_t step, bool uniform) const {
+    const int64_t reach = options_.prompt + step + 1;
+    return {rows_, 1, engine::bucket_of(steps_.attended, reach), Head::kArgmax, uniform};
+  }
   const StepBenchOptions& options_;
-  int64_t rows_, columns_;
+  int64_t rows_;
+  engine::SchedulerOptions steps_;
   engine::Stepper stepper_;
   int64_t vocab_;
 };
@@ -138,6 +162,7 @@ Result<std::vector<StepBenchLine>> bench_steps(engine::LoadedModel& model,
     CONTINUO_TRY(const double prefill, batch.prefill());
     CONTINUO_TRY(double bandwidth, measure::bandwidth(*model.executor));
     std::vector<double> times[2];
+    const int64_t filled = options.prompt + options.tokens / 2;
     const int64_t burst = std::min(options.ahead, options.tokens);
     for (int64_t step = 0; step + burst <= options.tokens; step += burst)
       for (const bool uniform : {false, true})
@@ -151,7 +176,7 @@ Result<std::vector<StepBenchLine>> bench_steps(engine::LoadedModel& model,
     for (const bool uniform : {false, true}) {
       if (times[uniform].empty()) continue;
       const double step = percentile(times[uniform], options.best ? 0 : 0.5);
-      const double floor = floor_bytes(model, batch.stepper(), rows) / bandwidth;
+      const double floor = floor_bytes(model, batch.stepper(), rows, filled) / bandwidth;
       lines.push_back({rows, uniform ? "uniform" : "ragged", step * 1e3, double(rows) / step,
                        double(rows * options.prompt) / prefill, floor * 1e3, floor / step});
     }

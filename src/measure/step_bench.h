@@ -13,7 +13,9 @@ namespace continuo::measure {
 struct StepBenchOptions {
   std::vector<int64_t> rows{1, 2, 4, 8, 16};
   int64_t prompt = 128, tokens = 64;
-  int64_t context = 0;  // positions a slot holds, all attended; 0 = the next power of two
+  int64_t context = 0;  // positions a slot holds; 0 = the next power of two
+  int64_t columns = 0;  // of the widest prefill step; 0 = as the engine chooses
+  bool whole = false;   // attend over the whole context; else as the engine does
   bool best = false;    // of the steps' times; else their median
   bool ragged = true, uniform = false;
   int64_t ahead = 1;  // steps launched before the last one's tokens are waited for; timed together

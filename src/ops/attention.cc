@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "ops/attention_in_place.h"
+
 namespace continuo::ops {
 namespace {
 
@@ -34,6 +36,10 @@ Value attention(Step& step, const std::string& name, Value q, Value k, Value v,
         "attention", "wanted q:[R,T,Hq,D] k:[R,T,Hk,D] v:[R,T,Hk,Dv], got {}, {}, {}", q.describe(),
         k.describe(), v.describe());
   const int64_t Hq = q.dim(2), Hk = k.dim(2), D = q.dim(3), Dv = v.dim(3), G = Hq / Hk;
+  if (step.target().attends_in_place()) {
+    const Value keys = step.write_kv(name + ".k", k), values = step.write_kv(name + ".v", v);
+    return reshape(attend_in_place(step, q, keys, values, Dv, options), {R, T, Hq * Dv});
+  }
   const Value keys = step.append_kv(name + ".k", k);    // [R,Hk,C,D]
   const Value values = step.append_kv(name + ".v", v);  // [R,Hk,C,Dv]
   const int64_t C = keys.dim(2);
@@ -55,13 +61,21 @@ Value latent_attention(Step& step, const std::string& name, Value q_nope, Value 
         "latent_attention", "wanted up:[H={},N+V={},rank={}] k_rope:[R,T,1,P={}], got {}, {}", H,
         N + V, rank, P, up.describe(), k_rope.describe());
   const Value line = concat({reshape(latent, {R, T, 1, rank}), k_rope}, -1);
-  const Value cached = step.append_kv(name + ".latent", line);  // [R,1,C,rank+P]
-  const int64_t C = cached.dim(2);
-  const Value lines = reshape(cached, {R, C, rank + P});
   const Value up_keys = slice(up, 1, 0, N), up_values = slice(up, 1, N, N + V);
   // q . (W_k c) = (W_k^T q) . c: the queries move into the latent space, the keys stay there.
   const Value absorbed =
       einsum("rthn,hnc->rthc", convert(q_nope, up.dtype()), up_keys, DType::kF32, precision(step));
+  if (step.target().attends_in_place()) {
+    const Value lines = step.write_kv(name + ".latent", line);
+    const Value queries = concat({absorbed, q_rope}, -1);  // [R,T,H,rank+P]
+    const Value mixed = attend_in_place(step, queries, lines, lines, rank, {.scale = scale});
+    const Value out = einsum("rthc,hvc->rthv", convert(mixed, up.dtype()), up_values, DType::kF32,
+                             precision(step));
+    return reshape(out, {R, T, H * V});
+  }
+  const Value cached = step.append_kv(name + ".latent", line);  // [R,1,C,rank+P]
+  const int64_t C = cached.dim(2);
+  const Value lines = reshape(cached, {R, C, rank + P});
   const Value queries = reshape(
       convert(transpose(concat({absorbed, q_rope}, -1) * scale, {0, 2, 1, 3}), lines.dtype()),
       {R, H * T, rank + P});

@@ -66,8 +66,8 @@ Value Step::scatter_kv(Value array, Value x) {
   return reshape(put_rows(lines, flat, updates), array.shape());
 }
 
-Value Step::append_kv(const std::string& name, Value x) {
-  const int64_t R = rows(), T = columns(), S = shape_.context, C = shape_.attended;
+Value Step::write_kv(const std::string& name, Value x) {
+  const int64_t R = rows(), T = columns(), S = shape_.context;
   check(x.rank() == 4 && x.dim(0) == R && x.dim(1) == T, "append_kv",
         "{}: wanted x:[R={},T={},Hk,D], got {}", name, R, T, x.describe());
   const int64_t H = x.dim(2), D = x.dim(3);
@@ -84,11 +84,16 @@ Value Step::append_kv(const std::string& name, Value x) {
       state.current = write_columns(state.current, columns_in, row);
   }
   if (target_.barrier_after_write) state.current = optimization_barrier(state.current);
-  const Value written = state.current;
+  return state.current;
+}
+
+Value Step::append_kv(const std::string& name, Value x) {
+  const Value written = write_kv(name, x);  // [B,Hk,S,D]
+  const int64_t H = written.dim(1), S = written.dim(2), D = written.dim(3), C = shape_.attended;
   if (in_place()) return C == S ? written : slice(written, 2, 0, C);
   std::vector<Value> parts;
   const Value zero = constant(graph(), DType::kI32, 0);
-  for (int64_t row = 0; row < R; ++row)
+  for (int64_t row = 0; row < rows(); ++row)
     parts.push_back(dynamic_slice(written, {row_slot(row), zero, zero, zero}, {1, H, C, D}));
   return concat(parts, 0);
 }

@@ -136,6 +136,8 @@ class Step {
   // Puts x:[R,T,Hk,D] at this step's positions of the KV array `name`, and returns what the rows
   // attend over: [R,Hk,C,D].
   Value append_kv(const std::string& name, Value x);
+  // The same, and returns the array itself, all slots and positions: [B,Hk,S,D].
+  Value write_kv(const std::string& name, Value x);
   // Recurrent state of the rows, zero where a sequence starts: [R, shape...] float32.
   Value load_state(const std::string& name, const Shape& shape);
   // Its next value; idle rows keep the old one, bit for bit.

@@ -38,6 +38,8 @@ inline const Exceptions kIreeOffersNot = {
     {"LinearKernelTakesAnExpertInALoop", "IREE gets none of our kernels"},
     {"LinearKernelRefusesWhatDoesNotFit", "IREE gets none of our kernels"},
     {"LinearKernelSurvivesSerializing", "IREE gets none of our kernels"},
+    {"AttentionKernelReadsItsRowsAlone", "IREE gets none of our kernels"},
+    {"AttentionKernelRefusesWhatDoesNotFit", "IREE gets none of our kernels"},
 };
 #endif
 

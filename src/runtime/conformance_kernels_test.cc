@@ -1,5 +1,7 @@
 // Kernels that an executor has compute what StableHLO would, in programs of any form.
 #include <cmath>
+#include <functional>
+#include <limits>
 
 #include "runtime/conformance.h"
 #include "runtime/test_runner.h"
@@ -103,6 +105,65 @@ TEST_P(Conformance, LinearKernelSurvivesSerializing) {
   const auto again = must(executor().deserialize(std::as_bytes(std::span(bytes))));
   EXPECT_EQ(values(*run(*again, {x.get(), w.get()})[0]),
             values(*run(*program, {x.get(), w.get()})[0]));
+}
+
+// Two rows of one column, in slots 2 and 0 of three, with keys and values of one float each.
+constexpr const char* kAttend = R"(module {
+  func.func public @main(%q: tensor<2x1x2x1xf32>, %k: tensor<3x1x4x1xf32>, %v: tensor<3x1x4x1xf32>,
+                         %slot: tensor<2xi32>, %start: tensor<2xi32>, %length: tensor<2xi32>)
+      -> tensor<2x1x2x1xf32> {
+    %y = stablehlo.custom_call @continuo.attention(%q, %k, %v, %slot, %start, %length)
+        {api_version = 4 : i32, backend_config = {scale = 5.0e-01 : f32, softcap = 0.0 : f32,
+                                                  window = 0 : i64}}
+        : (tensor<2x1x2x1xf32>, tensor<3x1x4x1xf32>, tensor<3x1x4x1xf32>, tensor<2xi32>,
+           tensor<2xi32>, tensor<2xi32>) -> tensor<2x1x2x1xf32>
+    return %y : tensor<2x1x2x1xf32>
+  } })";
+
+class AttentionArguments {
+ public:
+  AttentionArguments(const std::function<BufferPtr(const HostTensor&)>& upload,
+                     std::vector<int32_t> start) {
+    const float none = std::numeric_limits<float>::quiet_NaN();
+    for (const HostTensor& each :
+         {f32({2, 1, 2, 1}, {1, -1, 2, 3}),
+          f32({3, 1, 4, 1}, {1, 2, none, none, none, none, none, none, 3, none, none, none}),
+          f32({3, 1, 4, 1}, {10, 20, none, none, none, none, none, none, 30, none, none, none}),
+          i32({2}, {2, 0}), i32({2}, start), i32({2}, {1, 1})})
+      buffers_.push_back(upload(each));
+  }
+  std::vector<Buffer*> pointers() const {
+    std::vector<Buffer*> all;
+    for (const BufferPtr& each : buffers_) all.push_back(each.get());
+    return all;
+  }
+
+ private:
+  std::vector<BufferPtr> buffers_;
+};
+
+TEST_P(Conformance, AttentionKernelReadsItsRowsAlone) {
+  ASSERT_TRUE(executor().target().has_attention_kernel());
+  const AttentionArguments arguments([&](const HostTensor& each) { return upload(each); }, {0, 1});
+  const auto y = values(*run(*compile(kAttend), arguments.pointers())[0]);
+  // Row 0 sees one key; row 1 two, whose scores are half of query times key.
+  const auto mixed = [](double query) {
+    const double first = std::exp(query * 0.5), second = std::exp(query);
+    return float((10 * first + 20 * second) / (first + second));
+  };
+  EXPECT_LE(max_difference(y, {30, 30, mixed(2), mixed(3)}), 1e-5);
+}
+
+TEST_P(Conformance, AttentionKernelRefusesWhatDoesNotFit) {
+  const AttentionArguments arguments([&](const HostTensor& each) { return upload(each); }, {0, 4});
+  auto outputs = compile(kAttend)->run(arguments.pointers());
+  std::string message = outputs.ok() ? "" : outputs.error().message;
+  if (outputs.ok()) {
+    const auto y = (*outputs)[0]->download();
+    message = y.ok() ? "" : y.error().message;
+  }
+  EXPECT_THAT(message, HasSubstr("row 1: wanted a slot below 3, a length of at most 1 and an end "
+                                 "of at most 4, got slot 0, start 4, length 1"));
 }
 
 }  // namespace

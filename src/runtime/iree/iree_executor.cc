@@ -103,6 +103,7 @@ class IreeExecutor final : public Executor {
 graph::Target IreeExecutor::target() const {
   graph::Target target;
   target.platform = info_.platform;
+  if (!device_->on_host()) target.prefill_columns = 2048;
   target.linear_out_in = true;
   target.one_row_as_sums = device_->on_host();  // its code for one row's product is 4 times slower
   target.barrier_after_write = false;

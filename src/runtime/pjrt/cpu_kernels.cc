@@ -3,10 +3,13 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
+#include <new>
 #include <span>
 
+#include "runtime/kernels/cpu/attention.h"
 #include "runtime/kernels/cpu/linear.h"
 #include "runtime/pjrt/ffi.h"
 
@@ -73,11 +76,117 @@ XLA_FFI_Error* linear_handler(XLA_FFI_CallFrame* frame) {
   return nullptr;
 }
 
+// --- attention ---
+
+bool is_ints(const XLA_FFI_Buffer& buffer, int64_t size) {
+  return buffer.dtype == XLA_FFI_DataType_S32 && buffer.rank == 1 && dims(buffer)[0] == size;
+}
+
+template <typename T>
+const T* data(const XLA_FFI_CallFrame* frame, int64_t i) {
+  return static_cast<const T*>(argument(frame, i).data);
+}
+
+// The arguments as a kernel takes them, or what does not fit.
+Result<kernels::AttentionCall> attention_call(const XLA_FFI_CallFrame* frame) {
+  const int64_t count = frame->args.size;
+  if ((count != 6 && count != 7) || frame->rets.size != 1)
+    return error(ErrorCode::kInvalidArgument,
+                 "[continuo.attention] wanted q, k, v, slot, start, length and maybe sinks, got {} "
+                 "arguments",
+                 count);
+  const auto &q = argument(frame, 0), &k = argument(frame, 1), &v = argument(frame, 2);
+  const auto& y = *static_cast<const XLA_FFI_Buffer*>(frame->rets.rets[0]);
+  bool fits = is_floats(q, 4) && is_floats(k, 4) && is_floats(v, 4) && is_floats(y, 4);
+  for (size_t i = 0; fits && i < 3; ++i)
+    fits = dims(k)[i] == dims(v)[i] && dims(q)[i] == dims(y)[i];
+  fits = fits && dims(q)[3] == dims(k)[3] && dims(y)[3] <= dims(v)[3] && dims(k)[1] > 0 &&
+         dims(q)[2] % dims(k)[1] == 0;
+  if (!fits)
+    return error(ErrorCode::kInvalidArgument,
+                 "[continuo.attention] wanted float32 q:[R,T,Hq,D], k:[B,Hk,S,D], v:[B,Hk,S,V], "
+                 "y:[R,T,Hq,Dv], got {}, {}, {}, {}",
+                 describe(q), describe(k), describe(v), describe(y));
+  const int64_t R = dims(q)[0], Hq = dims(q)[2];
+  for (int64_t i = 3; i < 6; ++i)
+    if (!is_ints(argument(frame, i), R))
+      return error(ErrorCode::kInvalidArgument,
+                   "[continuo.attention] wanted slot, start, length:i32[{}], got {}", R,
+                   describe(argument(frame, i)));
+  if (count == 7 && (!is_floats(argument(frame, 6), 1) || dims(argument(frame, 6))[0] != Hq))
+    return error(ErrorCode::kInvalidArgument,
+                 "[continuo.attention] wanted float32 sinks:[{}], got {}", Hq,
+                 describe(argument(frame, 6)));
+  kernels::AttentionCall call{data<float>(frame, 0),
+                              data<float>(frame, 1),
+                              data<float>(frame, 2),
+                              nullptr,
+                              static_cast<float*>(y.data),
+                              data<int32_t>(frame, 3),
+                              data<int32_t>(frame, 4),
+                              data<int32_t>(frame, 5),
+                              R,
+                              dims(q)[1],
+                              Hq,
+                              dims(k)[1],
+                              dims(k)[2],
+                              dims(q)[3],
+                              dims(v)[3],
+                              dims(y)[3]};
+  if (count == 7) call.sinks = data<float>(frame, 6);
+  const bool known = attribute(frame, "scale", call.scale) &&
+                     attribute(frame, "softcap", call.softcap) &&
+                     attribute(frame, "window", call.window) && call.window >= 0;
+  if (!known)
+    return error(ErrorCode::kInvalidArgument,
+                 "[continuo.attention] wanted attributes scale and softcap:f32 and window:i64");
+  for (int64_t r = 0; r < R; ++r)
+    if (call.length[r] < 0 || call.length[r] > call.T || call.start[r] < 0 ||
+        int64_t{call.start[r]} + call.length[r] > call.S || call.slot[r] < 0 ||
+        call.slot[r] >= dims(k)[0])
+      return error(
+          ErrorCode::kInvalidArgument,
+          "[continuo.attention] row {}: wanted a slot below {}, a length of at most {} and "
+          "an end of at most {}, got slot {}, start {}, length {}",
+          r, dims(k)[0], call.T, call.S, call.slot[r], call.start[r], call.length[r]);
+  return call;
+}
+
+XLA_FFI_Error* attention_handler(XLA_FFI_CallFrame* frame) {
+  if (answer_metadata(frame)) return nullptr;
+  const auto call = attention_call(frame);
+  if (!call.ok()) return ffi_error(frame, call.error().message);
+  std::atomic<bool> no_memory{false};
+  try {
+    kernels::Attention attention(*call);
+    const int64_t parts = std::max<int64_t>(1, attention.parts());
+    const int64_t grain = kWorthAThread * parts / std::max<int64_t>(1, attention.products()) + 1;
+    parallel_for(frame, attention.parts(), grain, [&](int64_t begin, int64_t end) {
+      try {
+        attention.run(begin, end);
+      } catch (const std::bad_alloc&) {
+        no_memory = true;
+      }
+    });
+    attention.finish();
+  } catch (const std::bad_alloc&) {
+    no_memory = true;
+  }
+  return no_memory ? ffi_error(frame, "[continuo.attention] out of memory") : nullptr;
+}
+
 std::vector<std::string> register_all(const Api& api) {
-  const Status status = register_handler(api, "continuo.linear", linear_handler);
-  if (status.ok()) return {"continuo.linear"};
-  spdlog::warn("products of few rows will be slow: {}", status.error().message);
-  return {};
+  std::vector<std::string> names;
+  const auto add = [&](const char* name, XLA_FFI_Handler* handler, const char* without) {
+    const Status status = register_handler(api, name, handler);
+    if (status.ok())
+      names.emplace_back(name);
+    else
+      spdlog::warn("{}: {}", without, status.error().message);
+  };
+  add("continuo.linear", linear_handler, "products of few rows will be slow");
+  add("continuo.attention", attention_handler, "attention will copy what it reads");
+  return names;
 }
 
 }  // namespace

@@ -57,6 +57,19 @@ int64_t pool_threads(const XLA_FFI_CallFrame* frame) {
   return threads;
 }
 
+bool scalar(const XLA_FFI_CallFrame* frame, std::string_view name, XLA_FFI_DataType type,
+            void* value, size_t size) {
+  const XLA_FFI_Attrs& attributes = frame->attrs;
+  for (int64_t i = 0; i < attributes.size; ++i) {
+    if (std::string_view(attributes.names[i]->ptr, attributes.names[i]->len) != name) continue;
+    const auto* found = static_cast<const XLA_FFI_Scalar*>(attributes.attrs[i]);
+    if (attributes.types[i] != XLA_FFI_AttrType_SCALAR || found->dtype != type) return false;
+    std::memcpy(value, found->value, size);
+    return true;
+  }
+  return false;
+}
+
 // Pieces are claimed one by one. A task that starts after the last was claimed finds none, maybe
 // after the caller has gone: it owns a share of the counters and does not touch `work`.
 struct Pieces {
@@ -123,6 +136,14 @@ bool answer_metadata(XLA_FFI_CallFrame* frame) {
   metadata->api_version.minor_version = XLA_FFI_API_MINOR;
   metadata->traits = 0;
   return true;
+}
+
+bool attribute(const XLA_FFI_CallFrame* frame, std::string_view name, float& value) {
+  return scalar(frame, name, XLA_FFI_DataType_F32, &value, sizeof(value));
+}
+
+bool attribute(const XLA_FFI_CallFrame* frame, std::string_view name, int64_t& value) {
+  return scalar(frame, name, XLA_FFI_DataType_S64, &value, sizeof(value));
 }
 
 XLA_FFI_Error* ffi_error(const XLA_FFI_CallFrame* frame, const std::string& message) {

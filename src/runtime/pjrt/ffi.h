@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "runtime/pjrt/api.h"
 
@@ -19,6 +20,9 @@ Status register_handler(const Api& api, const std::string& name, XLA_FFI_Handler
 // Whether XLA only asks what the handler is; then the answer is in the frame, and the handler
 // returns nullptr.
 bool answer_metadata(XLA_FFI_CallFrame* frame);
+// The attribute of this name and type; false where the call has none.
+bool attribute(const XLA_FFI_CallFrame* frame, std::string_view name, float& value);
+bool attribute(const XLA_FFI_CallFrame* frame, std::string_view name, int64_t& value);
 XLA_FFI_Error* ffi_error(const XLA_FFI_CallFrame* frame, const std::string& message);
 
 // Calls work(begin, end) for pieces of [0, count), each a multiple of `grain` but the last, on this

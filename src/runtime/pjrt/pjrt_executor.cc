@@ -81,6 +81,7 @@ graph::Target PjrtExecutor::target() const {
     target.linear_out_in = target.has_kernel("continuo.linear");
     return target;
   }
+  target.prefill_columns = 2048;
   target.weights = DType::kBF16;
   target.kv = DType::kBF16;
   target.linear_out_in = true;
