@@ -141,7 +141,7 @@ std::vector<int32_t> kept(const Scaled& row, const SampleRow& params) {
     if (const uint32_t key = row.key(i); key >= from_k)
       all.push_back({key, static_cast<int32_t>(i), row.weight(i)});
   const uint32_t from_p = top_p_key(all, params.top_p);
-  const auto least = static_cast<uint64_t>(params.min_p * 0x1p44f);
+  const auto least = static_cast<uint64_t>(std::ldexp(params.min_p, math::kWeightBits));
   std::vector<int32_t> ids;
   for (const Candidate& each : all)
     if (each.key >= from_p && each.weight >= least) ids.push_back(each.id);

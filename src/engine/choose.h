@@ -30,7 +30,7 @@ SampleRow sample_row(const SamplingParams& params, int64_t choice, int64_t index
 bool truncates(const SamplingParams& params);
 
 // At least one logit. Tokens of logit -inf or NaN are chosen only where there is nothing else; NaN
-// counts as less than -inf, so of all NaN greedy takes id 0. V <= 2^18.
+// counts as less than -inf, so of all NaN greedy takes id 0. V <= 2^20.
 int32_t choose(std::span<const float> logits, const SampleRow& row);
 
 }  // namespace continuo::engine

@@ -106,6 +106,40 @@ TEST_P(Choose, DeviceAndHostChooseTheSameWithoutTruncation) {
   }
 }
 
+// Vocabularies of real models and the largest that is promised. Where all tokens are alike the sum
+// of their weights is the largest that there can be.
+TEST_P(Choose, LargeVocabulariesAreChosenTheSame) {
+  std::mt19937 random(4);
+  for (const size_t vocab : {size_t{262208}, size_t{1} << 20}) {
+    DeviceChoice device(executor(), 2, int64_t(vocab), true);
+    for (int round = 0; round < 3; ++round) {
+      Logits logits;
+      std::vector<SampleRow> rows;
+      for (int r = 0; r < 2; ++r) {
+        logits.push_back(random_logits(vocab, random));
+        rows.push_back(random_row(vocab, random));
+      }
+      if (round == 0) {
+        logits[0].assign(vocab, 1.25F);
+        logits[0].back() = 1.26F;
+        rows[0] = {.temperature = 1, .top_p = 0.999F, .key = {7, 9}};
+        logits[1].assign(vocab, -3);
+        rows[1] = {.temperature = 0.5F, .top_p = 0.25F, .min_p = 0.5F, .key = {1, 2}};
+      }
+      expect_same(device, logits, rows);
+    }
+  }
+}
+
+TEST(ChooseOnTheHost, EveryTokenOfALargeVocabularyHasItsShare) {
+  const std::vector<float> alike(size_t{1} << 20, 0.5F);
+  int upper = 0;
+  for (uint32_t i = 0; i < 64; ++i)
+    upper += choose(alike, {.temperature = 1, .top_p = 0.9F, .key = {i, 5}}) >= 1 << 19;
+  EXPECT_GT(upper, 12);
+  EXPECT_LT(upper, 52);
+}
+
 // A seeded answer's token is the same in any row, beside any rows, in a graph of any size.
 TEST_P(Choose, RowsDoNotMatter) {
   std::mt19937 random(3);

@@ -60,7 +60,7 @@ Value below_largest(Value logits, Value keys, Value largest_key, Value temperatu
 
 Value column(Value x) { return expand_dims(x, 1); }
 
-// 2^44 e^-x as u64, x: Q24 i32.
+// 2^kWeightBits e^-x as u64, x: Q24 i32.
 Value weight(Value below) {
   using namespace sampling;
   Graph& g = below.graph();
@@ -150,7 +150,8 @@ Value kept(Value below, Value keys, const Row& row, const SampleInputs& in) {
       ukeys, weights, wanted, compare(column(in.top_p), Compare::kGe, 1.0),
       [](Value t, const Row& of) { return of.least_weight(t); }, row);
 
-  const Value least = convert(column(in.min_p) * 0x1p44, DType::kU64);
+  const Value least =
+      convert(column(in.min_p) * std::ldexp(1.0, sampling::kWeightBits), DType::kU64);
   return logical_and(compare(ukeys, Compare::kGe, maximum(from_k, from_p)),
                      compare(weights, Compare::kGe, least));
 }
@@ -159,8 +160,8 @@ Value kept(Value below, Value keys, const Row& row, const SampleInputs& in) {
 
 Value sample(Value logits, const SampleInputs& in, bool truncate) {
   using namespace sampling;
-  check(logits.rank() == 2 && logits.dtype() == DType::kF32 && logits.dim(1) <= (1 << 18), "sample",
-        "wanted logits:[R,V] f32 with V <= 2^18, got {}", logits.describe());
+  check(logits.rank() == 2 && logits.dtype() == DType::kF32 && logits.dim(1) <= kMostVocab,
+        "sample", "wanted logits:[R,V] f32 with V <= 2^20, got {}", logits.describe());
   Graph& g = logits.graph();
   const Value keys = order_key(logits);
   const Value largest = reduce_max(keys, {1}, true);

@@ -19,7 +19,7 @@ struct SampleInputs {
 
 // logits:[R,V] f32 -> [R] i32. `truncate` false: the graph reads neither top_k, top_p nor min_p,
 // which may be empty. Ties at a threshold are kept. Tokens of logit -inf or NaN are only chosen in
-// a row that has nothing else; NaN counts as less than -inf. V <= 2^18.
+// a row that has nothing else; NaN counts as less than -inf. V <= 2^20.
 graph::Value sample(graph::Value logits, const SampleInputs& in, bool truncate);
 
 }  // namespace continuo::ops

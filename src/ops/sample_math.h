@@ -112,8 +112,10 @@ Exponential<Word> exponential(Word x) {
   return {like(x, 0x80000000) - alternating(up(log2, 7), kExp2), down(log2, 25)};
 }
 
-// Weights are e^-x in Q44: 2^18 of them can be summed in 64 bits.
-inline constexpr int kWeightBits = 44;
+// Weights are e^-x in Q42: the sum of a whole vocabulary stays below 2^62, so that no sum, nor the
+// product that takes a share of it, reaches the 64th bit.
+inline constexpr int kWeightBits = 42;
+inline constexpr int64_t kMostVocab = int64_t{1} << 20;
 // Logits are compared by how far they lie below the largest, at most this.
 inline constexpr int kLowest = -63;
 // What a temperature may be on the device, besides 0.

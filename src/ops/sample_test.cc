@@ -59,7 +59,7 @@ TEST(SampleMath, HashSpreadsEveryBit) {
     std::vector<int> flips(32);
     for (int i = 0; i < kTries; ++i) {
       uint32_t in[3] = {uint32_t(random()), uint32_t(random()), uint32_t(random())};
-      if (input >= 64) in[2] %= 1 << 18;
+      if (input >= 64) in[2] %= uint32_t{sampling::kMostVocab};
       const uint32_t before = sampling::hash(in[0], in[1], in[2]);
       in[input / 32] ^= uint32_t{1} << (input % 32);
       const uint32_t changed = before ^ sampling::hash(in[0], in[1], in[2]);
@@ -143,9 +143,9 @@ TEST(SampleRefuses, WhatDoesNotFit) {
   Graph g;
   const Value x = g.argument("x", DType::kF32, {3}), y = g.argument("y", DType::kBF16, {3, 4});
   EXPECT_EQ(refusal([&] { sample(x, {}, false); }),
-            "[sample] wanted logits:[R,V] f32 with V <= 2^18, got f32[3]");
+            "[sample] wanted logits:[R,V] f32 with V <= 2^20, got f32[3]");
   EXPECT_EQ(refusal([&] { sample(y, {}, false); }),
-            "[sample] wanted logits:[R,V] f32 with V <= 2^18, got bf16[3,4]");
+            "[sample] wanted logits:[R,V] f32 with V <= 2^20, got bf16[3,4]");
 }
 
 }  // namespace
