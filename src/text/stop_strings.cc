@@ -6,40 +6,47 @@
 namespace continuo::text {
 namespace {
 
-// Length of the longest proper prefix of `stop` that ends `text`.
-size_t overlap(std::string_view text, std::string_view stop) {
-  size_t length = std::min(text.size(), stop.size() - 1);
-  while (length > 0 && !text.ends_with(stop.substr(0, length))) --length;
-  return length;
+std::vector<uint32_t> borders(const std::string& text) {
+  std::vector<uint32_t> border(text.size(), 0);
+  for (size_t i = 1; i < text.size(); ++i) {
+    uint32_t length = border[i - 1];
+    while (length > 0 && text[i] != text[length]) length = border[length - 1];
+    border[i] = length + (text[i] == text[length] ? 1 : 0);
+  }
+  return border;
 }
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
 }  // namespace
 
-StopStrings::StopStrings(std::vector<std::string> stops) : stops_(std::move(stops)) {
-  std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
+StopStrings::StopStrings(std::vector<std::string> stops) {
+  for (std::string& stop : stops) {
+    if (stop.empty()) continue;
+    std::vector<uint32_t> border = borders(stop);
+    stops_.push_back({std::move(stop), std::move(border), 0});
+  }
+}
+
+bool StopStrings::Stop::advance(char byte) {
+  while (matched > 0 && text[matched] != byte) matched = border[matched - 1];
+  if (text[matched] == byte) ++matched;
+  return matched == text.size();
 }
 
 std::string StopStrings::push(std::string_view text) {
   if (stopped()) return "";
-  held_ += text;
-  size_t best_start = 0, best_end = std::string::npos;
-  for (const std::string& stop : stops_) {
-    const size_t start = held_.find(stop);
-    if (start == std::string::npos) continue;
-    const size_t end = start + stop.size();
-    if (end > best_end || (end == best_end && start >= best_start)) continue;
-    best_start = start;
-    best_end = end;
-    matched_ = stop;
-  }
-  if (stopped()) {
-    held_.resize(best_start);
+  if (stops_.empty()) return std::string(text);
+  for (const char byte : text) {
+    held_ += byte;
+    for (Stop& stop : stops_)
+      if (stop.advance(byte) && stop.text.size() > matched_.size()) matched_ = stop.text;
+    if (!stopped()) continue;
+    held_.resize(held_.size() - matched_.size());
     return std::exchange(held_, {});
   }
   size_t keep = 0;
-  for (const std::string& stop : stops_) keep = std::max(keep, overlap(held_, stop));
+  for (const Stop& stop : stops_) keep = std::max(keep, stop.matched);
   size_t cut = held_.size() - keep;
   // A stop string that is no whole UTF-8 must not split a character.
   while (cut > 0 && cut < held_.size() && is_continuation(held_[cut])) --cut;

@@ -1,6 +1,7 @@
 // StopStrings: ends a stream of text at the first of some strings, wherever token borders fall.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,7 +10,8 @@ namespace continuo::text {
 
 // Text is held back only while it may be the beginning of a stop string; what has been returned is
 // whole UTF-8 characters (given whole characters in) and never contains a stop string. When several
-// match, the one that ends first cuts, the longest of those. One thread at a time.
+// match, the one that ends first cuts, the longest of those. A byte costs a few steps for each
+// string, however long the strings and the text are. One thread at a time.
 class StopStrings {
  public:
   // Empty strings are ignored.
@@ -23,7 +25,14 @@ class StopStrings {
   const std::string& matched() const { return matched_; }  // "" until stopped
 
  private:
-  std::vector<std::string> stops_;
+  // The automaton of Knuth, Morris and Pratt for one string.
+  struct Stop {
+    std::string text;
+    std::vector<uint32_t> border;  // [i]: longest proper prefix of text[0, i] that also ends it
+    size_t matched = 0;            // bytes of `text` that end what has been pushed
+    bool advance(char byte);       // true: all of it
+  };
+  std::vector<Stop> stops_;
   std::string held_;
   std::string matched_;
 };

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <random>
+
 namespace continuo::text {
 namespace {
 
@@ -69,6 +71,51 @@ TEST(StopStrings, AnyCuttingOfTheTextGivesTheSame) {
     for (size_t at = 0; at < text.size(); at += step) out += stops.push(text.substr(at, step));
     EXPECT_EQ(out + stops.flush(), "ababab</s>cd") << step;
     EXPECT_EQ(stops.matched(), "\n\nU");
+  }
+}
+
+// What the class promises, looked for in the whole text at each byte.
+std::pair<std::string, std::string> cut_plainly(const std::string& text,
+                                                const std::vector<std::string>& stops) {
+  for (size_t end = 1; end <= text.size(); ++end) {
+    const std::string_view so_far = std::string_view(text).substr(0, end);
+    std::string_view longest;
+    for (const std::string& stop : stops)
+      if (so_far.ends_with(stop) && stop.size() > longest.size()) longest = stop;
+    if (!longest.empty()) return {text.substr(0, end - longest.size()), std::string(longest)};
+  }
+  return {text, ""};
+}
+
+TEST(StopStrings, RandomTextsAreCutWhereADefinitionCutsThem) {
+  std::mt19937 random(11);
+  const auto word = [&](size_t least, size_t span) {
+    std::string text(least + random() % span, 'a');
+    for (char& each : text) each = static_cast<char>('a' + random() % 2);
+    return text;
+  };
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::string> list;
+    for (uint32_t i = 0; i <= random() % 4; ++i) list.push_back(word(2, 7));
+    const std::string text = word(1, 40);
+    StopStrings stops(list);
+    std::string out;
+    for (size_t at = 0; at < text.size();) {
+      const size_t step = 1 + random() % 5;
+      out += stops.push(std::string_view(text).substr(at, step));
+      at += step;
+      if (stops.stopped()) continue;
+      // All that cannot begin a stop string is out.
+      const std::string_view held =
+          std::string_view(text).substr(out.size(), std::min(at, text.size()) - out.size());
+      ASSERT_TRUE(held.empty() ||
+                  std::any_of(list.begin(), list.end(),
+                              [&](const auto& stop) { return stop.starts_with(held); }))
+          << text << " holds " << held;
+    }
+    const auto [wanted, matched] = cut_plainly(text, list);
+    ASSERT_EQ(out + stops.flush(), wanted) << text;
+    ASSERT_EQ(stops.matched(), matched) << text;
   }
 }
 
