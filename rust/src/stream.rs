@@ -16,8 +16,23 @@ pub enum Joining {
     ByteLevel,
     /// SentencePiece: replaced pieces, runs of byte tokens, leading characters stripped.
     Pieces(Pieces),
-    /// Anything else: decode everything again at each id.
-    Whole,
+    /// Anything else: decode the last ids again at each. With `byte_fallback`, byte tokens are
+    /// certain only where their run has ended.
+    Window { byte_fallback: bool },
+}
+
+/// The window's length while it grows, and what is kept of it: more than a decoder joins.
+const WINDOW: usize = 64;
+const CONTEXT: usize = 16;
+
+fn falls_back_to_bytes(decoder: &DecoderWrapper) -> bool {
+    match decoder {
+        DecoderWrapper::ByteFallback(_) => true,
+        DecoderWrapper::Sequence(sequence) => {
+            sequence.get_decoders().iter().any(falls_back_to_bytes)
+        }
+        _ => false,
+    }
 }
 
 #[derive(Default)]
@@ -33,9 +48,15 @@ impl Joining {
             Some(DecoderWrapper::ByteLevel(_)) => Self::ByteLevel,
             Some(DecoderWrapper::Sequence(sequence)) => match sequence.get_decoders() {
                 [DecoderWrapper::ByteLevel(_)] => Self::ByteLevel,
-                parts => Pieces::of(parts).map_or(Self::Whole, Self::Pieces),
+                parts => Pieces::of(parts).map_or_else(|| Self::window(decoder), Self::Pieces),
             },
-            _ => Self::Whole,
+            _ => Self::window(decoder),
+        }
+    }
+
+    fn window(decoder: Option<&DecoderWrapper>) -> Self {
+        Self::Window {
+            byte_fallback: decoder.is_some_and(falls_back_to_bytes),
         }
     }
 }
@@ -92,8 +113,8 @@ pub struct StreamDecoder {
     pending: Vec<u8>,
     stripped: usize, // leading characters stripped so far
     started: bool,   // text that cannot be stripped has come
-    ids: Vec<u32>,   // Whole: everything so far
-    emitted: String, // Whole: likewise
+    ids: Vec<u32>,   // Window: the last ids
+    emitted: String, // Window: what has been emitted of their text
 }
 
 impl StreamDecoder {
@@ -122,9 +143,11 @@ impl StreamDecoder {
                 drain_utf8(&mut self.pending, &mut out);
             }
             Joining::Pieces(pieces) => self.push_piece(pieces, token, &mut out),
-            Joining::Whole => {
+            Joining::Window { byte_fallback } => {
                 self.ids.push(id);
-                self.emit_whole(false, &mut out)?;
+                if !(*byte_fallback && fallback_byte(&token).is_some()) {
+                    self.emit_window(false, &mut out)?;
+                }
             }
         }
         Ok(out)
@@ -137,7 +160,7 @@ impl StreamDecoder {
         match tokenizer.joining() {
             Joining::ByteLevel => out.push_str(&String::from_utf8_lossy(&self.pending)),
             Joining::Pieces(pieces) => self.end_byte_run(pieces, &mut out),
-            Joining::Whole => self.emit_whole(true, &mut out)?,
+            Joining::Window { .. } => self.emit_window(true, &mut out)?,
         }
         *self = Self::new(tokenizer, self.skip_special);
         Ok(out)
@@ -179,7 +202,7 @@ impl StreamDecoder {
         out.push_str(rest);
     }
 
-    fn emit_whole(&mut self, last: bool, out: &mut String) -> Result<()> {
+    fn emit_window(&mut self, last: bool, out: &mut String) -> Result<()> {
         let text = self.tokenizer.decode(&self.ids, self.skip_special)?;
         let certain = if last {
             &text
@@ -189,6 +212,25 @@ impl StreamDecoder {
         if let Some(new) = certain.strip_prefix(self.emitted.as_str()) {
             out.push_str(new);
             self.emitted.push_str(new);
+        }
+        if self.emitted.len() == text.len() {
+            self.shorten_window(&text)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets ids whose text no longer matters: what is left must decode to the end of `text`, but
+    /// for space at its beginning.
+    fn shorten_window(&mut self, text: &str) -> Result<()> {
+        if self.ids.len() < WINDOW || self.ids.len() % CONTEXT != 0 {
+            return Ok(());
+        }
+        let kept = &self.ids[self.ids.len() - CONTEXT..];
+        let context = self.tokenizer.decode(kept, self.skip_special)?;
+        let visible = context.trim_start();
+        if !visible.is_empty() && text.ends_with(visible) {
+            self.ids = kept.to_vec();
+            self.emitted = context;
         }
         Ok(())
     }

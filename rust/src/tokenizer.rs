@@ -157,7 +157,7 @@ impl TextTokenizer {
         Some(match &self.joining {
             Joining::ByteLevel => from_byte_level(&token),
             Joining::Pieces(pieces) => pieces.bytes(&token),
-            Joining::Whole => self.decode(&[id], false).ok()?.into_bytes(),
+            Joining::Window { .. } => self.decode(&[id], false).ok()?.into_bytes(),
         })
     }
 }

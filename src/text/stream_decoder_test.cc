@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <chrono>
+
 #include "text/golden_test.h"
 
 namespace continuo::text {
@@ -39,6 +41,20 @@ void check_stream(const Tokenizer& tokenizer, const Ids& ids, bool skip_special)
   out += *stream.flush();
   EXPECT_EQ(out, all);
   EXPECT_EQ(*stream.flush(), "");
+}
+
+// Only what is out at each id: for texts that are too long to end at each.
+void check_stream_once(const Tokenizer& tokenizer, const Ids& ids) {
+  StreamDecoder stream = tokenizer.stream(false);
+  const std::string all = *tokenizer.decode(ids, false);
+  std::string out;
+  for (const int32_t id : ids) {
+    const std::string piece = *stream.push(id);
+    ASSERT_TRUE(whole_characters(piece));
+    out += piece;
+    ASSERT_TRUE(all.starts_with(out)) << out;
+  }
+  EXPECT_EQ(out + *stream.flush(), all);
 }
 
 class GoldenStream : public ::testing::TestWithParam<std::string> {};
@@ -94,16 +110,68 @@ TEST(StreamDecoder, RandomIdsNeverSplitOrRetract) {
   }
 }
 
-TEST(StreamDecoder, DecodersWithoutAnIncrementalFormAreDecodedWhole) {
-  json source = json::parse(Golden("tokenizer_spm").tokenizer_json);
-  const json decoders = {
-      {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "always"}}, nullptr};
-  for (const json& decoder : decoders) {
+// Decoders without an incremental form, among them SentencePiece's in other orders.
+std::vector<json> other_decoders() {
+  const json metaspace = {
+      {"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "always"}};
+  const json replace = {{"type", "Replace"}, {"pattern", {{"String", "▁"}}}, {"content", " "}};
+  const json bytes = {{"type", "ByteFallback"}}, fuse = {{"type", "Fuse"}};
+  const json strip = {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}};
+  const auto sequence = [](std::initializer_list<json> parts) {
+    return json{{"type", "Sequence"}, {"decoders", json(parts)}};
+  };
+  return {nullptr,
+          metaspace,
+          {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}},
+          {{"type", "BPEDecoder"}, {"suffix", "</w>"}},
+          {{"type", "CTC"}, {"pad_token", "▁"}, {"word_delimiter_token", "|"}, {"cleanup", true}},
+          sequence({replace, bytes}),
+          sequence({bytes, metaspace}),
+          sequence({replace, bytes, fuse, strip, fuse})};
+}
+
+TEST(StreamDecoder, DecodersWithoutAnIncrementalFormAreDecodedInAWindow) {
+  const Golden golden("tokenizer_spm");
+  json source = json::parse(golden.tokenizer_json);
+  std::string corpus = "A naïve fox, and another. ";
+  for (const json& expected : golden.expected["encodings"])
+    corpus += expected["text"].get<std::string>() + " ";
+  corpus +=
+      "日本語のテキスト 🙂🏳️‍🌈 नमस्ते שלום مرحبا \t\n  "
+      "\u0001 "
+      "e\u0301 ";
+  for (const json& decoder : other_decoders()) {
+    SCOPED_TRACE(decoder.dump());
     source["decoder"] = decoder;
     const std::string text = source.dump();
     const Tokenizer tokenizer = *Tokenizer::create({.tokenizer_json = text});
     check_stream(tokenizer, *tokenizer.encode("A naïve fox, and another."), true);
+    const Ids ids = *tokenizer.encode(corpus);
+    ASSERT_GT(ids.size(), 200u);
+    check_stream_once(tokenizer, ids);
+    uint32_t state = 4;
+    Ids random(300);
+    for (int32_t& id : random)
+      id = static_cast<int32_t>(((state = state * 1664525u + 1013904223u) >> 8) % 400);
+    check_stream_once(tokenizer, random);
   }
+}
+
+TEST(StreamDecoder, ALongAnswerCostsNoMoreForEachToken) {
+  json source = json::parse(Golden("tokenizer_spm").tokenizer_json);
+  source["decoder"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "always"}};
+  const std::string text = source.dump();
+  const Tokenizer tokenizer = *Tokenizer::create({.tokenizer_json = text});
+  const Ids words = *tokenizer.encode("A naïve fox, and another. ");
+  Ids ids;
+  while (ids.size() < 30000) ids.insert(ids.end(), words.begin(), words.end());
+  StreamDecoder stream = tokenizer.stream();
+  std::string out;
+  const auto start = std::chrono::steady_clock::now();
+  for (const int32_t id : ids) out += *stream.push(id);
+  // Decoding all of it at each token takes minutes.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_EQ(out + *stream.flush(), *tokenizer.decode(ids));
 }
 
 TEST(StreamDecoder, OutlivesItsTokenizer) {
