@@ -17,18 +17,19 @@ bool counts(const SamplingParams& params) {
 Penalties::Penalties(SamplingParams params, std::span<const int32_t> prompt, int64_t vocab)
     : params_(std::move(params)), vocab_(vocab) {
   for (const int32_t token : prompt) count(token, 0);
+  if (dry(params_)) dry_.emplace(params_, prompt);
 }
 
-void Penalties::accept(int32_t token) { count(token, 1); }
+void Penalties::accept(int32_t token) {
+  count(token, 1);
+  if (dry_) dry_->accept(token);
+}
 
 void Penalties::count(int32_t token, int64_t times) {
   if (counts(params_) && token >= 0 && token < vocab_) times_[token] += times;
-  if (dry(params_)) history_.push_back(token);
 }
 
-bool Penalties::any() const {
-  return counts(params_) || dry(params_) || !params_.logit_bias.empty();
-}
+bool Penalties::any() const { return counts(params_) || dry_ || !params_.logit_bias.empty(); }
 
 void Penalties::apply(std::span<float> logits) const {
   for (const auto& [token, bias] : params_.logit_bias) logits[static_cast<size_t>(token)] += bias;
@@ -40,8 +41,8 @@ void Penalties::apply(std::span<float> logits) const {
       logit -=
           static_cast<float>(params_.frequency_penalty * double(times) + params_.presence_penalty);
   }
-  if (!dry(params_)) return;
-  for (const auto& [token, penalty] : dry_penalties(params_, history_))
+  if (!dry_) return;
+  for (const auto& [token, penalty] : dry_->penalties())
     if (token >= 0 && token < vocab_) logits[static_cast<size_t>(token)] -= penalty;
 }
 

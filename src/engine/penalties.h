@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
-#include <utility>
-#include <vector>
 
+#include "engine/dry.h"
 #include "engine/sampling_params.h"
 
 namespace continuo::engine {
@@ -25,18 +25,11 @@ class Penalties {
   const SamplingParams& params() const { return params_; }
 
  private:
-  void count(int32_t token, int64_t times);
+  void count(int32_t token, int64_t times);  // of those below vocab
   SamplingParams params_;
   int64_t vocab_;
   std::unordered_map<int32_t, int64_t> times_;  // in the answer; 0 = in the prompt only
-  std::vector<int32_t> history_;                // prompt and answer, where DRY wants it
+  std::optional<Dry> dry_;                      // of prompt and answer, where it is on
 };
-
-// What DRY takes from the logits of tokens that would prolong a repetition: (token, penalty), in
-// the order of the tokens. DRY: p-e-w, text-generation-webui #5677; semantics of llama.cpp's
-// sampler with breakers of one token each: no repetition reaches across a breaker, a breaker itself
-// is never penalised, base^n is clamped to what float32 holds.
-std::vector<std::pair<int32_t, float>> dry_penalties(const SamplingParams& params,
-                                                     std::span<const int32_t> history);
 
 }  // namespace continuo::engine

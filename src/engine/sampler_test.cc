@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -99,6 +100,11 @@ std::map<int32_t, float> plain_dry(const SamplingParams& p, std::vector<int32_t>
   return penalties;
 }
 
+std::vector<std::pair<int32_t, float>> dry_penalties(const SamplingParams& params,
+                                                     const std::vector<int32_t>& history) {
+  return Dry(params, history).penalties();
+}
+
 TEST(Dry, WhatWouldProlongARepetitionLoses) {
   const SamplingParams params{.dry_multiplier = 0.5, .dry_base = 2, .dry_allowed_length = 2};
   // Before: a b c c b c y a b c, as llama.cpp's comment has it. c after "a b c" is 3 long.
@@ -143,10 +149,30 @@ TEST(Dry, AsTheDefinitionSays) {
     std::vector<int32_t> history(random() % 40);
     const uint32_t tokens = 2 + random() % 4;
     for (int32_t& token : history) token = int32_t(random() % tokens);
-    const auto got = dry_penalties(params, history);
-    const auto wanted = plain_dry(params, history);
-    ASSERT_THAT((std::map<int32_t, float>(got.begin(), got.end())), wanted) << "round " << round;
+    // The first tokens are a prompt, the others are accepted one after the other.
+    const size_t prompt = random() % (history.size() + 1);
+    Dry dry(params, std::span(history).first(prompt));
+    for (size_t n = prompt; n <= history.size(); ++n) {
+      const auto got = dry.penalties();
+      const auto wanted = plain_dry(params, {history.begin(), history.begin() + std::ptrdiff_t(n)});
+      ASSERT_THAT((std::map<int32_t, float>(got.begin(), got.end())), wanted) << "round " << round;
+      if (n < history.size()) dry.accept(history[n]);
+    }
   }
+}
+
+TEST(Dry, AHundredThousandEqualTokensCostATokenLittle) {
+  std::vector<int32_t> breakers(3000);
+  for (size_t i = 0; i < breakers.size(); ++i) breakers[i] = int32_t(1000 + i);
+  const SamplingParams params{.dry_multiplier = 1, .dry_base = 1.0000001, .dry_breakers = breakers};
+  Dry dry(params, std::vector<int32_t>(100000, 7));
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 200; ++i) {
+    dry.accept(7);
+    EXPECT_EQ(dry.penalties().size(), 1u);
+  }
+  // Looking at the whole history with all breakers took 0.3 s a token.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
 TEST(Sampler, SamplesFromThePenalisedLogits) {
