@@ -26,6 +26,7 @@ constexpr int kNearTies = 1;  // answers of 80 that another number of slots may 
 
 struct Answers {
   std::map<int64_t, std::vector<int32_t>> tokens;  // by choice
+  std::map<int64_t, std::vector<std::vector<std::pair<int32_t, float>>>> logprobs;
   std::map<int64_t, engine::FinishReason> ends;
   std::string error;
 };
@@ -42,6 +43,7 @@ class Client {
       const std::lock_guard lock(mutex_);
       Answers& own = answers_[index];
       if (event.token) own.tokens[event.choice].push_back(*event.token);
+      if (event.logprobs) own.logprobs[event.choice].push_back(event.logprobs->top);
       if (!event.finish) return;
       own.ends[event.choice] = *event.finish;
       if (!event.error.empty()) own.error = event.error;
@@ -93,9 +95,16 @@ std::vector<Case> random_cases(std::mt19937& random, int64_t vocab) {
       if (random() % 2 == 0) sampling.top_p = 0.7;
       if (random() % 3 == 0) sampling.min_p = 0.05;
     }
+    const auto token = [&] { return int32_t(random() % uint64_t(vocab)); };
     if (i % 8 == 3) sampling.repetition_penalty = 1.2;
+    if (i % 8 == 4) sampling.frequency_penalty = sampling.presence_penalty = 0.7;
+    if (i % 8 == 5) sampling.logit_bias = {{token(), 4.0F}, {token(), -4.0F}};
+    if (i % 8 == 6) sampling.bad_words = {{token()}, {token()}};
+    if (i % 8 == 6) sampling.min_tokens = request.max_tokens / 2;
+    if (i % 8 == 7) sampling.dry_multiplier = 0.8;                      // on the host
+    if (i % 13 == 2) sampling.bad_words.push_back({token(), token()});  // likewise
     if (i % 9 == 4) request.choices = 2;
-    if (i % 10 == 5) request.top_logprobs = 1;
+    if (i % 5 == 0) request.top_logprobs = int64_t(i % 4);
     if (random() % 5 == 0) cases[i].cancel_after = 1 + random() % 6;
     cases[i].pause_us = int(random() % 3000);
   }
@@ -116,6 +125,15 @@ std::unique_ptr<engine::Engine> open_engine(engine::LoadedModel& model, int64_t 
   std::exit(2);
 }
 
+// The logits of another number of slots may differ in their last bits.
+bool close(const std::vector<std::pair<int32_t, float>>& got,
+           const std::vector<std::pair<int32_t, float>>& wanted) {
+  return std::equal(got.begin(), got.end(), wanted.begin(), wanted.end(),
+                    [](const auto& x, const auto& y) {
+                      return x.first == y.first && std::abs(x.second - y.second) < 1e-4F;
+                    });
+}
+
 // Whether `got` is what the request gave alone, or the beginning of it where it was cancelled.
 bool equal(const Case& each, const Answers& got, const Answers& alone) {
   if (!got.error.empty()) return false;
@@ -127,6 +145,12 @@ bool equal(const Case& each, const Answers& got, const Answers& alone) {
     const bool cancelled = each.cancel_after >= 0 && end == engine::FinishReason::kCancelled;
     if (cancelled ? tokens.size() > wanted.size() : tokens.size() != wanted.size()) return false;
     if (!std::equal(tokens.begin(), tokens.end(), wanted.begin())) return false;
+    const auto top = got.logprobs.find(choice);
+    if (each.request.top_logprobs < 0 || tokens.empty()) continue;
+    if (top == got.logprobs.end() || top->second.size() != tokens.size()) return false;
+    if (!std::equal(top->second.begin(), top->second.end(), alone.logprobs.at(choice).begin(),
+                    close))
+      return false;
   }
   return int64_t(got.ends.size()) == each.request.choices;
 }

@@ -35,15 +35,25 @@ class Answer {
   // `request` outlives it, and its seed is set.
   Answer(const Request& request, int64_t choice, const AnswerModel& model);
 
-  // Whether token `index` must be chosen from logits on the host; else the device has chosen it.
-  bool chosen_on_host(int64_t index) const;
+  // How many of its first tokens must be chosen from logits on the host: none, one, or all. The
+  // device has chosen the others.
+  int64_t host_tokens() const;
+  bool chosen_on_host(int64_t index) const { return index < host_tokens(); }
+  bool wants_logits(int64_t index) const;
+  // Whether the device's choice wants more than a graph's head knows (engine/chooser.h).
+  bool uses_chooser() const;
+  ChoiceRow choice_row(int64_t index) const;
+  // What its slot must be told before the token that is to come; nothing if it knows.
+  std::optional<SlotLine> take_line();
   // How the device chooses token `index`.
   SampleRow sample_row(int64_t index) const;
   int32_t choose(std::span<const float> logits) { return sampler_.sample(logits); }
 
-  // Takes the next token, fills in the event's token, index, text and logprobs (`logits`: empty
-  // unless the request wants them). True if it ends the answer: event.stop then tells by what.
-  bool push(int32_t token, std::span<const float> logits, TimePoint now, Event& event);
+  // Takes the next token, fills in the event's token, index, text and logprobs (from `logits` or
+  // else `report`, which are empty unless the request wants them). True if it ends the answer:
+  // event.stop then tells by what.
+  bool push(int32_t token, std::span<const float> logits, std::span<const int32_t> report,
+            TimePoint now, Event& event);
   // The answer has ended: adds the text still held back and the figures.
   void finish(Event& event);
 
@@ -55,7 +65,9 @@ class Answer {
 
   const Request& request_;
   int64_t choice_;
+  bool device_samples_;
   bool on_device_;  // the device can choose
+  bool line_known_ = false;
   std::set<int32_t> ends_;
   Sampler sampler_;
   std::optional<text::StreamDecoder> decoder_;

@@ -14,7 +14,8 @@ namespace {
 
 namespace math = ops::sampling;
 
-// In the order of the floats, unsigned; both zeros equal, NaN 0.
+static_assert(kSoftmaxBits == math::kWeightBits);
+
 uint32_t order_key(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x), magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return 0;
@@ -179,6 +180,16 @@ SampleRow sample_row(const SamplingParams& params, int64_t choice, int64_t index
 
 bool truncates(const SamplingParams& params) {
   return params.temperature > 0 && (params.top_k > 0 || params.top_p < 1 || params.min_p > 0);
+}
+
+uint32_t likelihood_key(float logit) { return order_key(logit); }
+
+uint64_t softmax_total(std::span<const float> logits) {
+  if (logits.empty()) return 0;
+  const Scaled scaled(logits, 1);
+  uint64_t total = 0;
+  for (size_t i = 0; i < logits.size(); ++i) total += scaled.weight(i);
+  return total;
 }
 
 int32_t choose(std::span<const float> logits, const SampleRow& row) {

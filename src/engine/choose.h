@@ -29,6 +29,12 @@ SampleRow sample_row(const SamplingParams& params, int64_t choice, int64_t index
 // Whether top-k, top-p or min-p are on: a step none of whose rows has them runs the graph without.
 bool truncates(const SamplingParams& params);
 
+// In the order of the logits: both zeros equal, NaN 0.
+uint32_t likelihood_key(float logit);
+// The sum of e^(logit - largest), in units of 2^-kSoftmaxBits.
+constexpr int kSoftmaxBits = 42;
+uint64_t softmax_total(std::span<const float> logits);
+
 // At least one logit. Tokens of logit -inf or NaN are chosen only where there is nothing else; NaN
 // counts as less than -inf, so of all NaN greedy takes id 0. V <= 2^20.
 int32_t choose(std::span<const float> logits, const SampleRow& row);

@@ -18,13 +18,18 @@ class DeviceRunner final : public StepRunner {
       std::span<const StepKey> keys,
       const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) override;
   Status fork(const SlotFork& fork) override;
+  Status set_line(int32_t slot, const SlotLine& line) override;
   Status launch(const StepKey& key, const StepInput& input) override;
-  Result<StepResult> collect(bool want_logits) override;
+  Result<StepResult> collect() override;
   Status reset() override;
 
  private:
   std::unique_ptr<Stepper> stepper_;
-  std::deque<StepOutput> launched_;
+  struct Launched {
+    StepOutput output;
+    std::vector<size_t> logits_of;
+  };
+  std::deque<Launched> launched_;
 };
 
 }  // namespace continuo::engine

@@ -86,6 +86,9 @@ Status Engine::Impl::check(const Request& request) const {
       return error(ErrorCode::kInvalidArgument, "prompt: wanted token ids below {}, got {}", vocab_,
                    id);
   CONTINUO_RETURN_IF_ERROR(engine::check(request.sampling, vocab_));
+  if (request.sampling.min_tokens > request.max_tokens)
+    return error(ErrorCode::kInvalidArgument, "min_tokens: expected at most max_tokens, {}, got {}",
+                 request.max_tokens, request.sampling.min_tokens);
   if (!request.stops.empty() && tokenizer_ == nullptr)
     return error(ErrorCode::kInvalidArgument,
                  "stop: the model has no tokenizer; wanted stop token ids, got text");

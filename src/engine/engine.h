@@ -3,9 +3,9 @@
 // submit(), cancel(), drain() and stats(), which any thread may call.
 //
 // The next step is launched before the tokens of the last one are read: what a row samples is fed
-// on the device. Where a token has to be chosen on the host (penalties, logit bias, DRY, the first
-// tokens of several choices) the loop waits for it before it goes on: serial for as long as such a
-// request runs. `overlap = false` is the serial loop; both give the same tokens.
+// on the device. Where a token has to be chosen on the host (DRY, bad words of several tokens, the
+// first tokens of several choices) its row sits out the next step, which the others take; only that
+// row's logits are read. `overlap = false` is the serial loop; both give the same tokens.
 //
 // Failures: a failed step has consumed the state, so everything that runs ends with
 // FinishReason::kError, the state is made anew and the queue continues.

@@ -38,7 +38,7 @@ void describe_state(Stepper& stepper, const EngineOptions& options, EngineStats&
       shape.recurrent_bytes_per_slot += bytes;
   }
   shape.kv_capacity = shape.kv_bytes_per_token > 0 ? options.slots * options.context : 0;
-  shape.state_bytes = stepper.state().bytes_per_slot() * options.slots;
+  shape.state_bytes = stepper.state().bytes_per_slot() * options.slots + stepper.choice_bytes();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,8 +49,18 @@ class FakeRunner final : public StepRunner {
     slots_.at(size_t(fork.to)) = slots_.at(size_t(fork.from));
     return ok_status();
   }
+  Status set_line(int32_t slot, const SlotLine& line) override {
+    ++lines;
+    if (size_t(slot) >= slots_.size() || line.marks.size() != size_t(kFakeVocab)) order_errors++;
+    return ok_status();
+  }
   Status launch(const StepKey& key, const StepInput& input) override {
     log("launch " + std::to_string(launches_));
+    chooser_steps += !input.choices.empty();
+    host_rows += int(input.logits_of.size());
+    rows_of_launches_.push_back({});
+    for (size_t r = 0; r < input.length.size(); ++r)
+      if (input.length[r] > 0 && key.columns == 1) rows_of_launches_.back().insert(input.slot[r]);
     if (++launches_ == fail_launch) return error(ErrorCode::kUnavailable, "no launch");
     std::vector<int32_t> tokens(size_t(key.rows), -1);
     for (size_t r = 0; r < tokens.size(); ++r) {
@@ -64,18 +75,21 @@ class FakeRunner final : public StepRunner {
       }
       tokens[r] = last_[slot] = fake_token(slots_[slot]);
     }
-    launched_.push_back(tokens);
+    launched_.push_back({tokens, input.choices.size(), input.logits_of});
     return ok_status();
   }
-  Result<StepResult> collect(bool want_logits) override {
+  Result<StepResult> collect() override {
     log("collect " + std::to_string(collects_));
     if (++collects_ == fail_collect) return error(ErrorCode::kUnavailable, "the device is gone");
-    StepResult result{launched_.front(), {}};
+    const Launched step = launched_.front();
     launched_.pop_front();
-    if (!want_logits) return result;
-    result.logits.assign(result.tokens.size() * kFakeVocab, 0);
-    for (size_t r = 0; r < result.tokens.size(); ++r)
-      if (result.tokens[r] >= 0) result.logits[r * kFakeVocab + size_t(result.tokens[r])] = 9;
+    StepResult result{step.tokens, {}, {}};
+    result.logits.resize(result.tokens.size());
+    for (const size_t row : step.logits_of) {
+      result.logits[row].assign(kFakeVocab, 0);
+      if (result.tokens[row] >= 0) result.logits[row][size_t(result.tokens[row])] = 9;
+    }
+    if (step.choices > 0) result.report.assign(step.choices * size_t(report_width(kFakeVocab)), 1);
     return result;
   }
   Status reset() override {
@@ -95,6 +109,9 @@ class FakeRunner final : public StepRunner {
   std::atomic<int> fail_launch{0}, fail_collect{0}, failing_resets{0};  // which one, from 1
   std::atomic<int> resets{0}, order_errors{0};
   std::atomic<size_t> prepared{0};
+  std::atomic<int> lines{0}, chooser_steps{0}, host_rows{0};
+  // The slots in each decode step, by launch; once nothing runs.
+  const std::vector<std::set<int32_t>>& rows_of_launches() const { return rows_of_launches_; }
 
  private:
   void log(std::string event) {
@@ -103,7 +120,13 @@ class FakeRunner final : public StepRunner {
   }
   std::vector<History> slots_;
   std::vector<int32_t> last_;
-  std::deque<std::vector<int32_t>> launched_;
+  struct Launched {
+    std::vector<int32_t> tokens;
+    size_t choices;
+    std::vector<size_t> logits_of;
+  };
+  std::deque<Launched> launched_;
+  std::vector<std::set<int32_t>> rows_of_launches_;
   int launches_ = 0, collects_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::string> events_;

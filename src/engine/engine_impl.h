@@ -62,7 +62,8 @@ class Engine::Impl {
   void admit(Mail::Submission submission);
   bool launch(const StepPlan& plan, TimePoint now);
   StepInput input_of(const StepPlan& plan) const;
-  bool waits_for_host() const;
+  void add_choices(const StepPlan& plan, StepInput& input) const;
+  Status set_lines(const StepPlan& plan);
   bool collect();
   void fail(const Error& failure);
   // --- what others hear (engine_publish.cc) ---

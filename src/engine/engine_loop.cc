@@ -15,7 +15,7 @@ void Engine::Impl::loop() {
     const std::optional<StepPlan> plan = scheduler_.plan(now);
     if (plan && !launch(*plan, now)) continue;
     // While this step runs, the host reads the tokens of the one before it.
-    const size_t ahead = plan && options.overlap && !waits_for_host() ? 1 : 0;
+    const size_t ahead = plan && options.overlap ? 1 : 0;
     while (in_flight_.size() > ahead && collect()) {
     }
     publish({});
@@ -52,14 +52,17 @@ void Engine::Impl::admit(Mail::Submission submission) {
   for (int64_t choice = 0; choice < request.choices; ++choice)
     active.answers.emplace_back(
         request, choice, AnswerModel{tokenizer_, &eos_ids, vocab_, scheduler_.options().sample});
-  const bool sampled = !active.answers[0].chosen_on_host(1) && request.sampling.temperature > 0;
+  const Answer& first = active.answers[0];
+  const bool sampled = !first.chosen_on_host(1) && request.sampling.temperature > 0;
   const Status taken =
       scheduler_.submit({.id = id,
                          .prompt = static_cast<int64_t>(request.ids.size()),
                          .max_tokens = request.max_tokens,
                          .choices = request.choices,
                          .deadline = request.deadline,
-                         .head = sampled ? models::Head::kSample : models::Head::kArgmax});
+                         .head = sampled ? models::Head::kSample : models::Head::kArgmax,
+                         .chooser = first.uses_chooser(),
+                         .host_tokens = first.host_tokens()});
   if (taken.ok()) return;
   // check() has passed and there was room: not expected, but nobody is to wait for ever.
   for (int64_t choice = 0; choice < request.choices; ++choice) {
@@ -74,7 +77,8 @@ void Engine::Impl::admit(Mail::Submission submission) {
 // device already unless the host has chosen it.
 StepInput Engine::Impl::input_of(const StepPlan& plan) const {
   const size_t rows = plan.rows.size(), columns = static_cast<size_t>(plan.key.columns);
-  StepInput input{std::vector<int32_t>(rows * columns, 0), {}, {}, {}, {}, {}};
+  StepInput input;
+  input.tokens.assign(rows * columns, 0);
   input.feed.assign(rows, 0);
   for (size_t r = 0; r < rows; ++r) {
     const StepRow& row = plan.rows[r];
@@ -94,7 +98,30 @@ StepInput Engine::Impl::input_of(const StepPlan& plan) const {
     input.feed[sample.row] = !own.chosen_on_host(sample.index - 1);
     if (input.feed[sample.row] == 0) input.tokens[sample.row * columns] = own.last_token();
   }
+  add_choices(plan, input);
   return input;
+}
+
+// What is chosen behind the head, and whose logits the host wants; several choices share a row.
+void Engine::Impl::add_choices(const StepPlan& plan, StepInput& input) const {
+  if (plan.chooser) input.choices.resize(plan.rows.size());
+  for (const StepSample& sample : plan.samples) {
+    const Answer& own = answer(sample.sequence);
+    if (plan.chooser) input.choices[sample.row] = own.choice_row(sample.index);
+    if (own.wants_logits(sample.index) &&
+        (input.logits_of.empty() || input.logits_of.back() != sample.row))
+      input.logits_of.push_back(sample.row);
+  }
+}
+
+Status Engine::Impl::set_lines(const StepPlan& plan) {
+  for (const StepSample& sample : plan.samples) {
+    Answer& own = active_.at(sample.sequence.request).answers[size_t(sample.sequence.choice)];
+    if (own.chosen_on_host(sample.index)) continue;
+    if (const std::optional<SlotLine> line = own.take_line())
+      CONTINUO_RETURN_IF_ERROR(runner_->set_line(sample.slot, *line));
+  }
+  return ok_status();
 }
 
 bool Engine::Impl::launch(const StepPlan& plan, TimePoint now) {
@@ -103,6 +130,7 @@ bool Engine::Impl::launch(const StepPlan& plan, TimePoint now) {
   Status status;
   for (const SlotFork& fork : plan.forks)
     if (status.ok()) status = runner_->fork(fork);
+  if (status.ok()) status = set_lines(plan);
   if (status.ok()) status = runner_->launch(plan.key, input_of(plan));
   if (!status.ok()) {
     fail(status.error());
@@ -112,27 +140,11 @@ bool Engine::Impl::launch(const StepPlan& plan, TimePoint now) {
   return true;
 }
 
-// Whether a step under way needs the host before the next one can be launched.
-bool Engine::Impl::waits_for_host() const {
-  for (const InFlight& step : in_flight_)
-    for (const StepSample& sample : step.plan.samples)
-      if (scheduler_.alive(sample.sequence) && answer(sample.sequence).chosen_on_host(sample.index))
-        return true;
-  return false;
-}
-
 // Reads the oldest step's tokens; false if it failed.
 bool Engine::Impl::collect() {
   const InFlight step = std::move(in_flight_.front());
   in_flight_.pop_front();
-  bool want_logits = false;
-  for (const StepSample& sample : step.plan.samples)
-    if (scheduler_.alive(sample.sequence)) {
-      const Request& request = active_.at(sample.sequence.request).request;
-      want_logits = want_logits || request.top_logprobs >= 0 ||
-                    answer(sample.sequence).chosen_on_host(sample.index);
-    }
-  const auto result = runner_->collect(want_logits);
+  const auto result = runner_->collect();
   if (!result.ok()) {
     fail(result.error());
     return false;

@@ -41,13 +41,16 @@ void Engine::Impl::take_tokens(const StepPlan& plan, const StepResult& result) {
     if (!scheduler_.alive(sample.sequence)) continue;
     Active& active = active_.at(sample.sequence.request);
     Answer& own = active.answers[static_cast<size_t>(sample.sequence.choice)];
-    std::span<const float> logits = result.logits;
-    if (!logits.empty()) logits = logits.subspan(sample.row * size_t(vocab_), size_t(vocab_));
+    std::span<const float> logits;
+    std::span<const int32_t> report = result.report;
+    if (!result.logits.empty()) logits = result.logits[sample.row];
+    if (const auto width = size_t(report_width(vocab_)); !report.empty())
+      report = report.subspan(sample.row * width, width);
     const int32_t token =
         own.chosen_on_host(sample.index) ? own.choose(logits) : result.tokens[sample.row];
     Event event{.request = sample.sequence.request, .choice = sample.sequence.choice};
     if (!active.first_token) active.first_token = now;
-    if (own.push(token, logits, now, event)) stopped.push_back(sample.sequence);
+    if (own.push(token, logits, report, now, event)) stopped.push_back(sample.sequence);
     events.push_back(std::move(event));
   }
   if (const Status done = scheduler_.commit(plan.number, stopped); !done.ok())

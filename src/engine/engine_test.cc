@@ -148,15 +148,91 @@ TEST_P(EngineTest, TheNextStepIsLaunchedBeforeTheLastOnesTokensAreRead) {
   }
 }
 
-TEST_P(EngineTest, HostChosenTokensAreSerialAndTheSame) {
-  Listener plain, biased;
+// Changes no choice of the fake model.
+SamplingParams on_the_host() {
+  SamplingParams params;
+  params.dry_multiplier = 1e-3;
+  return params;
+}
+
+TEST_P(EngineTest, HostChosenTokensAreTheSame) {
+  Listener plain, repeated;
   submit(request(long_prompt(12), 12, plain));
   plain.wait();
-  Request host = request(long_prompt(12), 12, biased);
-  host.sampling.logit_bias[7] = -0.5F;  // changes no choice of the fake model
+  EXPECT_EQ(runner_->host_rows, 0);
+  Request host = request(long_prompt(12), 12, repeated);
+  host.sampling = on_the_host();
   submit(host);
-  biased.wait();
-  EXPECT_EQ(plain.tokens(), biased.tokens());
+  repeated.wait();
+  EXPECT_EQ(plain.tokens(), repeated.tokens());
+  EXPECT_EQ(runner_->host_rows, 12);
+}
+
+// A row that the host chooses for is in every other step; the other is in each of them, launched
+// before the tokens of the one before are read.
+TEST_P(EngineTest, OtherRowsGoOnWhileOneIsChosenOnTheHost) {
+  Listener host, other;
+  Request slow = request(long_prompt(40), 12, host);
+  slow.sampling = on_the_host();
+  slow.ignore_eos = true;
+  Request quick = request(long_prompt(40), 40, other);
+  submit(slow);
+  submit(quick);
+  host.wait();
+  other.wait();
+  EXPECT_EQ(other.tokens(), fake_answer(long_prompt(40), 40, kContext));
+  EXPECT_EQ(runner_->order_errors, 0);
+  if (!GetParam()) return;
+  const auto events = runner_->events();
+  const auto at = [&](const std::string& event) {
+    return std::find(events.begin(), events.end(), event) - events.begin();
+  };
+  const auto& steps = runner_->rows_of_launches();
+  int both = 0, alone = 0;
+  for (size_t i = 1; i + 2 < steps.size() && both < 8; ++i) {
+    const bool quick_runs = steps[i].contains(1) && steps[i + 1].contains(1);
+    if (!quick_runs) continue;
+    EXPECT_LT(at("launch " + std::to_string(i + 1)), at("collect " + std::to_string(i))) << i;
+    EXPECT_FALSE(steps[i].contains(0) && steps[i + 1].contains(0)) << i;
+    ++(steps[i].contains(0) ? both : alone);
+  }
+  EXPECT_EQ(both, 8);
+  EXPECT_GE(alone, 7);
+}
+
+// What Qwen2.5's generation_config asks for, and log probabilities beside it.
+TEST_P(EngineTest, PenaltiesAndLogprobsStayOnTheDevice) {
+  std::vector<std::unique_ptr<Listener>> listeners;
+  for (int i = 0; i < 6; ++i) {
+    listeners.push_back(std::make_unique<Listener>());
+    Request each = request(long_prompt(12), 12, *listeners.back());
+    each.sampling = {.temperature = 0.7, .top_k = 20, .top_p = 0.8, .repetition_penalty = 1.05};
+    each.sampling.min_tokens = i;
+    each.sampling.logit_bias[5] = 1;
+    each.sampling.bad_words = {{9}};
+    if (i % 2 == 0) each.top_logprobs = i;
+    submit(each);
+  }
+  for (auto& listener : listeners) {
+    listener->wait();
+    EXPECT_EQ(listener->tokens(), fake_answer(long_prompt(12), 12, kContext));
+  }
+  EXPECT_EQ(runner_->host_rows, 0);
+  EXPECT_EQ(runner_->lines, 6);
+  EXPECT_GE(runner_->chooser_steps, 12);
+}
+
+TEST_P(EngineTest, PlainRequestsAskForNothingMore) {
+  Listener greedy, sampled;
+  submit(request(long_prompt(12), 12, greedy));
+  Request warm = request(long_prompt(12), 12, sampled);
+  warm.sampling.temperature = 1;
+  submit(warm);
+  greedy.wait();
+  sampled.wait();
+  EXPECT_EQ(runner_->chooser_steps, 0);
+  EXPECT_EQ(runner_->lines, 0);
+  EXPECT_EQ(runner_->host_rows, 0);
 }
 
 TEST_P(EngineTest, ManyRequestsGiveWhatEachGivesAlone) {
@@ -170,7 +246,8 @@ TEST_P(EngineTest, ManyRequestsGiveWhatEachGivesAlone) {
     const int64_t max_tokens = 1 + random() % 30;
     wanted.push_back(fake_answer(ids, max_tokens, kContext));
     Request each = request(ids, max_tokens, *listeners.back());
-    if (i % 7 == 0) each.sampling.logit_bias[7] = -0.5F;
+    if (i % 7 == 0) each.sampling = on_the_host();
+    if (i % 7 == 3) each.sampling.repetition_penalty = 1.1;
     if (i % 5 == 0) each.top_logprobs = 2;
     submit(each);
     if (random() % 4 == 0) std::this_thread::yield();
@@ -277,6 +354,15 @@ TEST_P(EngineTest, RefusalsNameTheField) {
   Request cold = request({1}, 1, none);
   cold.sampling.temperature = -1;
   EXPECT_THAT(refused(cold, ErrorCode::kInvalidArgument), HasSubstr("temperature"));
+  Request few = request({1}, 4, none);
+  few.sampling.min_tokens = 5;
+  EXPECT_THAT(refused(few, ErrorCode::kInvalidArgument),
+              HasSubstr("min_tokens: expected at most max_tokens, 4, got 5"));
+  few.sampling.min_tokens = 0;
+  few.sampling.bad_words = {{1, 2}, {}};
+  EXPECT_THAT(refused(few, ErrorCode::kInvalidArgument), HasSubstr("bad_words"));
+  few.sampling.bad_words = {{97}};
+  EXPECT_THAT(refused(few, ErrorCode::kInvalidArgument), HasSubstr("bad_words"));
 }
 
 TEST_P(EngineTest, AFullQueueRefuses) {

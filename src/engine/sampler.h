@@ -15,9 +15,9 @@ namespace continuo::engine {
 class Sampler {
  public:
   // `params` passed check(params, vocab) and have a seed unless greedy. `choice`: of the answer in
-  // its request. `prompt`: for the penalties. logits below: [vocab].
+  // its request. `prompt`: for the penalties; `ends`: tokens that end the answer. logits: [vocab].
   Sampler(const SamplingParams& params, int64_t choice, std::span<const int32_t> prompt,
-          int64_t vocab);
+          int64_t vocab, std::span<const int32_t> ends = {});
 
   // The token at `index` of the answer; without one, at the number of tokens accepted. Records
   // nothing: calling it again gives the same token.
@@ -27,6 +27,9 @@ class Sampler {
   void accept(int32_t token);
   int64_t index() const { return index_; }  // tokens accepted
   const SamplingParams& params() const { return penalties_.params(); }
+  // How the device chooses the token at `index`, and what its slot's line says by now.
+  ChoiceRow choice_row(int64_t index) const;
+  SlotLine line() const { return penalties_.line(); }
 
  private:
   int64_t choice_;
@@ -35,8 +38,11 @@ class Sampler {
   std::vector<float> changed_;  // the logits after bias and penalties
 };
 
-// Of `token` and the `top` likeliest (the lower id first among equals), under softmax(logits).
-// NaN counts as -inf; a `token` outside the logits has -inf.
+// Of `token` and the `top` likeliest (the lower id first among equals), under softmax(logits),
+// whose sum is that of ops::report(): host and device give the same bits, within 1e-6 of the
+// logarithm. NaN counts as -inf and comes last; a `token` outside the logits has -inf.
 TokenLogprobs logprobs(std::span<const float> logits, int32_t token, int64_t top);
+// The same from a line of a report.
+TokenLogprobs logprobs(std::span<const int32_t> report, int64_t top);
 
 }  // namespace continuo::engine

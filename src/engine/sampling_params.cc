@@ -1,5 +1,6 @@
 #include "engine/sampling_params.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace continuo::engine {
@@ -31,6 +32,20 @@ Status check_dry(const SamplingParams& params, int64_t vocab) {
   return ok_status();
 }
 
+Status check_bad_words(const SamplingParams& params, int64_t vocab) {
+  if (params.bad_words.size() > kMostBadWords)
+    return error(ErrorCode::kInvalidArgument, "bad_words: expected at most {}, got {}",
+                 kMostBadWords, params.bad_words.size());
+  for (const std::vector<int32_t>& word : params.bad_words) {
+    if (word.empty() || word.size() > kLongestBadWord)
+      return error(ErrorCode::kInvalidArgument,
+                   "bad_words: expected words of 1 to {} tokens, got one of {}", kLongestBadWord,
+                   word.size());
+    for (const int32_t id : word) CONTINUO_RETURN_IF_ERROR(check_id("bad_words", id, vocab));
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 Status check(const SamplingParams& params, int64_t vocab) {
@@ -50,13 +65,28 @@ Status check(const SamplingParams& params, int64_t vocab) {
     if (!std::isfinite(bias))
       return refuse("logit_bias of token " + std::to_string(id), "a finite number", double(bias));
   }
+  if (params.min_tokens < 0)
+    return refuse("min_tokens", "an integer >= 0", double(params.min_tokens));
+  CONTINUO_RETURN_IF_ERROR(check_bad_words(params, vocab));
   return check_dry(params, vocab);
 }
 
 bool fits_device(const SamplingParams& params) {
-  return params.repetition_penalty == 1 && params.frequency_penalty == 0 &&
-         params.presence_penalty == 0 && params.logit_bias.empty() &&
-         (params.dry_multiplier == 0 || params.dry_penalty_last_n == 0);
+  return (params.dry_multiplier == 0 || params.dry_penalty_last_n == 0) &&
+         std::all_of(params.bad_words.begin(), params.bad_words.end(),
+                     [](const auto& word) { return word.size() == 1; });
+}
+
+bool penalises(const SamplingParams& params) {
+  return params.repetition_penalty != 1 || params.frequency_penalty != 0 ||
+         params.presence_penalty != 0 || !params.logit_bias.empty() || params.min_tokens > 0 ||
+         !params.bad_words.empty();
+}
+
+PenaltyFactors penalty_factors(const SamplingParams& params) {
+  return {std::clamp(static_cast<float>(params.repetition_penalty), 1e-30F, 1e30F),
+          static_cast<float>(params.frequency_penalty),
+          static_cast<float>(params.presence_penalty)};
 }
 
 }  // namespace continuo::engine

@@ -219,15 +219,16 @@ void Scheduler::end_overdue(TimePoint now) {
 
 std::optional<StepPlan> Scheduler::plan(TimePoint now) {
   end_overdue(now);
-  StepPlan plan{.number = next_step_, .forks = take_forks()};
+  StepPlan plan{.number = next_step_};
   const bool decoding = std::any_of(running_.begin(), running_.end(),
-                                    [](const Sequence& each) { return each.decodes(); });
-  if (Sequence* prefill = next_prefill(decoding))
+                                    [](const Sequence& each) { return each.ready(); });
+  Sequence* prefill = next_prefill(decoding);
+  if (prefill == nullptr && !decoding) return std::nullopt;
+  plan.forks = take_forks();
+  if (prefill != nullptr)
     plan_prefill(*prefill, plan);
-  else if (decoding)
-    plan_decode(plan);
   else
-    return std::nullopt;
+    plan_decode(plan);
   finish_key(plan);
   for (Sequence& each : running_)
     if (each.sampled == each.limit) release(each);
@@ -262,6 +263,8 @@ Scheduler::Sequence& Scheduler::admit() {
     *slot = true;
     running_.push_back({.id = {request.id, choice},
                         .head = request.head,
+                        .chooser = request.chooser,
+                        .host_tokens = request.host_tokens,
                         .deadline = request.deadline,
                         .prompt = request.prompt,
                         .limit = std::min(request.max_tokens, room),
@@ -305,7 +308,7 @@ void Scheduler::plan_decode(StepPlan& plan) {
   plan.rows.resize(static_cast<size_t>(options_.slots));
   for (int32_t slot = 0; slot < options_.slots; ++slot) plan.rows[size_t(slot)].slot = slot;
   for (Sequence& each : running_) {
-    if (!each.decodes()) continue;
+    if (!each.ready()) continue;
     const size_t row = static_cast<size_t>(each.slot);
     plan.rows[row] = {each.id, each.slot, int32_t(each.fed), 1, false};
     plan.samples.push_back({each.id, row, each.slot, each.sampled});
@@ -319,9 +322,14 @@ void Scheduler::finish_key(StepPlan& plan) const {
   int64_t reach = plan.key.columns;
   for (const StepRow& row : plan.rows) reach = std::max<int64_t>(reach, row.start + row.length);
   plan.key.attended = bucket_of(options_.attended, reach);
-  const bool greedy = std::all_of(
-      plan.samples.begin(), plan.samples.end(),
-      [&](const StepSample& each) { return find(each.sequence)->head == models::Head::kArgmax; });
+  bool greedy = true;
+  for (const StepSample& sample : plan.samples) {
+    const Sequence& each = *find(sample.sequence);
+    plan.chooser = plan.chooser || each.chooser;
+    greedy = greedy && each.head == models::Head::kArgmax;
+  }
+  // The chooser does what the head would do for each row, so that the cheapest head will do.
+  greedy = greedy || plan.chooser;
   const bool prefill = std::any_of(plan.rows.begin(), plan.rows.end(),
                                    [](const StepRow& row) { return row.prompt; });
   plan.key.head = options_.argmax && greedy && !prefill ? models::Head::kArgmax : prefill_head();

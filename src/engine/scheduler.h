@@ -21,6 +21,9 @@
 // have a row in step n+1: its sample is then no longer alive() and is discarded. Committing each
 // step before planning the next is the serial mode; nothing else differs.
 //
+// The first `host_tokens` tokens of an answer are chosen on the host: its row waits for each, so
+// that it is in every other step at most, and the others go on meanwhile.
+//
 // A slot is free for the plan after its sequence's end. An end by length is known in advance: the
 // slot is free in the next step even if the last token is still being computed. Sharing a slot is
 // safe because steps run in order and a new owner starts at 0, where a step forgets the old state.
@@ -73,6 +76,8 @@ struct SchedulerRequest {
   int64_t choices = 1;     // answers to the prompt: it is prefilled once, then forked
   TimePoint deadline = TimePoint::max();      // ends it, waiting or running
   models::Head head = models::Head::kArgmax;  // or kSample
+  bool chooser = false;     // its tokens are chosen behind the head (engine/chooser.h)
+  int64_t host_tokens = 0;  // the first so many of each answer are chosen on the host
 };
 
 // One answer of a request.
@@ -120,6 +125,7 @@ struct StepPlan {
   std::vector<SlotFork> forks;  // to do before the step; `from` may also be fed by it
   std::vector<StepRow> rows;    // key.rows of them
   std::vector<StepSample> samples;
+  bool chooser = false;  // the rows are chosen behind the head
 };
 
 struct EndedSequence {
@@ -187,12 +193,16 @@ class Scheduler {
   struct Sequence {
     SequenceId id;
     models::Head head = models::Head::kArgmax;
+    bool chooser = false;
+    int64_t host_tokens = 0;
     TimePoint deadline;
     int64_t prompt = 0, limit = 0;  // tokens; limit: of the answer
     EndReason limit_reason = EndReason::kMaxTokens;
     int32_t slot = kNoSlot;                       // none once its last token is planned
     int64_t fed = 0, sampled = 0, committed = 0;  // tokens; the first two by planned steps
     bool decodes() const { return slot != kNoSlot && sampled > 0; }
+    // It has a token to feed: the device's, or one that the host has chosen by now.
+    bool ready() const { return decodes() && (sampled == committed || sampled - 1 >= host_tokens); }
   };
   struct InFlight {
     int64_t step = 0;

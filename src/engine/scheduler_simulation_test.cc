@@ -71,7 +71,11 @@ class World {
     Tokens tokens;                       // committed
     bool ended = false;
     bool holds_slot() const { return planned < limit; }
-    bool decodes() const { return planned > 0 && planned < limit; }
+    // Unless its newest token is the host's to choose, and it has not.
+    bool decodes() const {
+      const bool waits = planned > int64_t(tokens.size()) && planned <= request.host_tokens;
+      return planned > 0 && planned < limit && !waits;
+    }
   };
   struct Launched {
     StepPlan plan;
@@ -138,6 +142,8 @@ void World::arrive() {
     if (below(8) == 0) request.choices = int64_t(1 + below(uint64_t(options_.slots + 1)));
     if (below(8) == 0) request.deadline = time() + std::chrono::milliseconds(below(90));
     if (below(4) == 0) request.head = models::Head::kSample;
+    if (below(8) == 0) request.chooser = true;
+    if (below(4) == 0) request.host_tokens = below(2) == 0 ? 1 : request.max_tokens;
     const bool possible = request.prompt >= 1 && request.prompt < options_.context &&
                           request.max_tokens >= 1 && request.choices <= options_.slots;
     const bool room = int64_t(waiting_.size()) < options_.max_queue;
@@ -264,8 +270,11 @@ void World::check_plan(const StepPlan& plan) {
     require(streams_.at({sample.sequence.request, 0}).prefilled == stream.request.prompt,
             "a token is sampled inside the prompt");
     require(sample.sequence.request == plan.rows.at(sample.row).sequence.request, "another's row");
-    require(plan.key.head == models::Head::kSample || stream.request.head == models::Head::kArgmax,
+    require(plan.chooser || plan.key.head == models::Head::kSample ||
+                stream.request.head == models::Head::kArgmax,
             "request {} wants logits", sample.sequence.request);
+    require(plan.chooser || !stream.request.chooser, "request {} wants the chooser",
+            sample.sequence.request);
     const auto [place, first] = owner_.try_emplace(sample.slot, sample.sequence);
     const Stream& before = streams_.at(place->second);
     require(place->second == sample.sequence || before.ended || !before.holds_slot(),
@@ -305,7 +314,8 @@ void World::check_no_starvation(const StepPlan* plan) {
             "prompts starve");
     columns_since_decode_ = 0;
   }
-  last_was_prefill_ = plan != nullptr && plan->rows[0].prompt;
+  // Without a plan the budget stays as it was.
+  if (plan != nullptr) last_was_prefill_ = plan->rows[0].prompt;
 }
 
 void World::check_charges() {

@@ -15,8 +15,9 @@ namespace continuo::engine {
 
 // What a step chose.
 struct StepResult {
-  std::vector<int32_t> tokens;  // [R]
-  std::vector<float> logits;    // [R,V], or empty where they were not asked for
+  std::vector<int32_t> tokens;             // [R]
+  std::vector<std::vector<float>> logits;  // [R], [V] each of StepInput::logits_of, else empty
+  std::vector<int32_t> report;  // [R, report_width(V)], or empty where no choice wants one
 };
 
 // One thread, the step thread, after prepare().
@@ -28,10 +29,12 @@ class StepRunner {
       std::span<const StepKey> keys,
       const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) = 0;
   virtual Status fork(const SlotFork& fork) = 0;
+  // Tells the device of a slot's answer, before the first of its steps whose choices are penalised.
+  virtual Status set_line(int32_t slot, const SlotLine& line) = 0;
   // Begins a step whose head chooses tokens; several may be under way.
   virtual Status launch(const StepKey& key, const StepInput& input) = 0;
   // Waits for the oldest step launched and not collected.
-  virtual Result<StepResult> collect(bool want_logits) = 0;
+  virtual Result<StepResult> collect() = 0;
   // After an error of any of these: forgets what is under way and makes the state anew.
   virtual Status reset() = 0;
 };

@@ -20,7 +20,8 @@ Stepper::Stepper(runtime::Executor& executor, const models::Model& model,
       weights_(weights),
       cache_(cache),
       options_(options),
-      state_(executor, cache, options.slots, options.context) {}
+      state_(executor, cache, options.slots, options.context),
+      chooser_(executor, cache, options.slots, model.facts().vocab) {}
 
 Status Stepper::check(const StepKey& key, const StepInput& input) const {
   const size_t rows = static_cast<size_t>(key.rows);
@@ -32,7 +33,8 @@ Status Stepper::check(const StepKey& key, const StepInput& input) const {
                  key.rows, key.columns, rows * static_cast<size_t>(key.columns), rows,
                  input.tokens.size(), input.slot.size(), input.start.size(), input.length.size());
   for (const auto& [name, size] :
-       {std::pair("feeds", input.feed.size()), std::pair("samplings", input.sampling.size())})
+       {std::pair("feeds", input.feed.size()), std::pair("samplings", input.sampling.size()),
+        std::pair("choices", input.choices.size())})
     if (size != 0 && (size != rows || !models::chooses_tokens(key.head)))
       return error(ErrorCode::kInvalidArgument,
                    "step [{},{}]: wanted no {} or, with a head that chooses tokens, {}, got {}",
@@ -43,6 +45,11 @@ Status Stepper::check(const StepKey& key, const StepInput& input) const {
       return error(ErrorCode::kInvalidArgument,
                    "row {}: a uniform step wanted [{},1] with one start, got start {} length {}", r,
                    options_.slots, input.start[r], input.length[r]);
+  for (const size_t row : input.logits_of)
+    if (row >= rows || !models::chooses_tokens(key.head))
+      return error(ErrorCode::kInvalidArgument,
+                   "logits of row {}: expected a row below {} and a head that chooses tokens", row,
+                   rows);
   const int64_t attended = key.attended == 0 ? options_.context : key.attended;
   std::vector<bool> taken(static_cast<size_t>(options_.slots), false);
   for (size_t r = 0; r < rows; ++r) {
@@ -147,8 +154,17 @@ Status Stepper::warm_up(std::span<const StepKey> keys) {
                    std::vector<int32_t>(rows),
                    std::vector<int32_t>(rows),
                    {},
+                   {},
+                   {},
                    {}};
     std::iota(idle.slot.begin(), idle.slot.end(), 0);
+    if (key.head == models::Head::kSample && target_.samples) {
+      idle.choices.resize(rows);
+      idle.logits_of = {0};
+      const auto vocab = static_cast<size_t>(model_.facts().vocab);
+      CONTINUO_RETURN_IF_ERROR(
+          set_line(0, {std::vector<int32_t>(vocab), std::vector<float>(vocab)}));
+    }
     CONTINUO_TRY(const StepOutput output, run(key, idle));
     CONTINUO_TRY([[maybe_unused]] const HostTensor wait, output.head->download());
   }
@@ -157,6 +173,7 @@ Status Stepper::warm_up(std::span<const StepKey> keys) {
 
 Status Stepper::reset() {
   last_.reset();
+  chooser_.reset();
   return state_.allocate(state_.specs());
 }
 
@@ -214,7 +231,7 @@ Result<StepOutput> Stepper::run(const StepKey& key, const StepInput& input) {
     state_.mark_lost();
     return std::move(outputs).error();
   }
-  StepOutput result{std::move((*outputs)[0]), nullptr};
+  StepOutput result{std::move((*outputs)[0]), nullptr, nullptr, {}};
   if (chooses) {
     result.logits = std::move((*outputs)[1]);
     last_ = std::move((*outputs)[2]);
@@ -222,7 +239,43 @@ Result<StepOutput> Stepper::run(const StepKey& key, const StepInput& input) {
   const size_t first = chooses ? 3 : 1;
   for (size_t i = 0; i < state_.arrays().size(); ++i)
     state_.arrays()[i] = std::move((*outputs)[i + first]);
+  if (const Status status = choose(input, result); !status.ok()) {
+    state_.mark_lost();
+    return status.error();
+  }
   return result;
+}
+
+// What rows want beyond the head: launched at once, so that the next step does not delay it.
+Status Stepper::choose(const StepInput& input, StepOutput& output) {
+  if (!input.choices.empty()) {
+    CONTINUO_TRY(Chooser::Chosen chosen,
+                 chooser_.choose({output.head.get(), output.logits.get(), last_.get(), input.slot,
+                                  input.length, input.choices}));
+    output.head = std::move(chosen.tokens);
+    last_ = std::move(chosen.last);
+    if (std::any_of(input.choices.begin(), input.choices.end(),
+                    [](const ChoiceRow& row) { return row.report >= 0; }))
+      output.report = std::move(chosen.report);
+  }
+  for (const size_t row : input.logits_of) {
+    if (output.logits->shape()[0] == 1) {
+      output.rows.push_back(std::move(output.logits));
+      break;
+    }
+    CONTINUO_TRY(runtime::BufferPtr line,
+                 chooser_.take_row(*output.logits, static_cast<int64_t>(row)));
+    output.rows.push_back(std::move(line));
+  }
+  return ok_status();
+}
+
+Status Stepper::set_line(int32_t slot, const SlotLine& line) {
+  if (state_lost())
+    return error(ErrorCode::kUnavailable, "an earlier step failed and took the state with it");
+  Status status = chooser_.set_line(slot, line);
+  if (!status.ok()) state_.mark_lost();
+  return status;
 }
 
 }  // namespace continuo::engine

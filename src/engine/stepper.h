@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/choose.h"
+#include "engine/chooser.h"
 #include "engine/compile_cache.h"
 #include "engine/state_pool.h"
 #include "engine/weights.h"
@@ -42,12 +43,16 @@ struct StepInput {
   // For heads that choose tokens, [R] or empty:
   std::vector<uint8_t> feed;        // the row's first token is what its slot chose last
   std::vector<SampleRow> sampling;  // empty: greedy
+  std::vector<ChoiceRow> choices;   // not empty: all rows are chosen by these, not by the head
+  std::vector<size_t> logits_of;    // rows whose logits the host reads
 };
 
 // Perhaps still being computed: downloads wait.
 struct StepOutput {
   runtime::BufferPtr head;    // of a head that chooses tokens: those, [R] i32
-  runtime::BufferPtr logits;  // [R,V], with such a head; else null
+  runtime::BufferPtr logits;  // [R,V], with such a head; else null, or the only one of `rows`
+  runtime::BufferPtr report;  // [R,W], where a row's choice wants one
+  std::vector<runtime::BufferPtr> rows;  // [1,V] each, of StepInput::logits_of
 };
 
 // One thread. Executor, model, weights and cache outlive it.
@@ -67,6 +72,10 @@ class Stepper {
   // Another error: the step may have consumed the state; state_lost() is then true and reset() must
   // follow.
   Result<StepOutput> run(const StepKey& key, const StepInput& input);
+  // Graphs that StepInput::choices and logits_of want, for steps of `rows` rows.
+  Status prepare_choices(int64_t rows) { return chooser_.prepare(rows); }
+  Status set_line(int32_t slot, const SlotLine& line);
+  int64_t choice_bytes() const { return chooser_.bytes(); }
   bool state_lost() const { return state_.lost(); }
   // All slots empty, state arrays zero.
   Status reset();
@@ -94,6 +103,7 @@ class Stepper {
   Result<models::StepGraph> write(const StepKey& key) const;
   Status adopt(const StepKey& key, const models::StepGraph& step, runtime::ProgramPtr program);
   Result<runtime::BufferPtr> upload(const StepKey& key, const StepInput& input);
+  Status choose(const StepInput& input, StepOutput& output);
 
   runtime::Executor& executor_;
   const models::Model& model_;
@@ -103,6 +113,7 @@ class Stepper {
   StepperOptions options_;
   std::map<StepKey, Compiled> programs_;
   StatePool state_;
+  Chooser chooser_;
   runtime::BufferPtr last_;      // [B] i32, what each slot chose last
   std::vector<int32_t> packed_;  // [R, T + kRowFields], of the step being launched
 };

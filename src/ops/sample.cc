@@ -158,6 +158,16 @@ Value kept(Value below, Value keys, const Row& row, const SampleInputs& in) {
 
 }  // namespace
 
+Value likelihood_key(Value logits) { return order_key(logits); }
+Value logit_bits(Value key) { return bits_of(key); }
+
+Value softmax_weights(Value logits) {
+  Graph& g = logits.graph();
+  const Value keys = order_key(logits);
+  const Value one = fill(g, DType::kF32, {logits.dim(0), 1}, 1);
+  return weight(below_largest(logits, keys, reduce_max(keys, {1}, true), one));
+}
+
 Value sample(Value logits, const SampleInputs& in, bool truncate) {
   using namespace sampling;
   check(logits.rank() == 2 && logits.dtype() == DType::kF32 && logits.dim(1) <= kMostVocab,

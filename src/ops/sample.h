@@ -22,4 +22,11 @@ struct SampleInputs {
 // a row that has nothing else; NaN counts as less than -inf. V <= 2^20.
 graph::Value sample(graph::Value logits, const SampleInputs& in, bool truncate);
 
+// What ops/penalise.h shares: i32 in the order of the logits, both zeros equal, NaN the least; and
+// a key's logit, as i32 bits.
+graph::Value likelihood_key(graph::Value logits);
+graph::Value logit_bits(graph::Value key);
+// logits:[R,V] f32 -> e^(logit - the row's largest) in units of 2^-kWeightBits, u64.
+graph::Value softmax_weights(graph::Value logits);
+
 }  // namespace continuo::ops
