@@ -84,6 +84,32 @@ void parse_dry(Fields& fields, const ServedModel& model, engine::SamplingParams&
     sampling.dry_breakers = tokens_containing(*model.tokenizer, breakers);
 }
 
+// As vLLM: each word as it is, and as it stands after a space where that is another first token of
+// as many tokens.
+void parse_bad_words(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
+  constexpr size_t kMostWords = 64, kLongestWord = 256;  // of bytes
+  const std::vector<std::string> words = strings(fields, "bad_words");
+  if (words.empty() || !fields.ok()) return;
+  const auto tokenizer = tokenizer_of(model, "bad_words");
+  if (!tokenizer.ok()) return fields.fail(tokenizer.error());
+  for (const std::string& word : words) {
+    const std::string bare = word.substr(std::min(word.find_first_not_of(' '), word.size()));
+    if (bare.empty() || word.size() > kLongestWord || words.size() > kMostWords)
+      return fields.fail("bad_words",
+                         fmt::format("at most {} words of 1 to {} bytes", kMostWords, kLongestWord),
+                         Json(word));
+    std::vector<std::vector<int32_t>> spellings;
+    for (const std::string& text : {bare, " " + bare}) {
+      auto ids = (*tokenizer)->encode(text, {.add_special = false});
+      if (!ids.ok()) return fields.fail(ids.error());
+      const bool differs = spellings.empty() || (ids->size() == spellings[0].size() &&
+                                                 ids->front() != spellings[0].front());
+      if (!ids->empty() && differs) spellings.push_back(std::move(ids).value());
+    }
+    for (auto& spelling : spellings) sampling.bad_words.push_back(std::move(spelling));
+  }
+}
+
 void parse_sampling(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
   sampling = model.defaults.sampling;
   set(sampling.temperature, fields.number("temperature"));
@@ -95,6 +121,8 @@ void parse_sampling(Fields& fields, const ServedModel& model, engine::SamplingPa
   set(sampling.frequency_penalty, fields.number("frequency_penalty"));
   set(sampling.presence_penalty, fields.number("presence_penalty"));
   parse_logit_bias(fields, model, sampling);
+  set(sampling.min_tokens, fields.integer("min_tokens", 0, kNoLimit));
+  parse_bad_words(fields, model, sampling);
   parse_dry(fields, model, sampling);
   const auto seed = fields.integer("seed", std::numeric_limits<int64_t>::min(), kNoLimit);
   if (seed && *seed != -1) sampling.seed = static_cast<uint64_t>(*seed);  // vLLM: -1 is none
@@ -119,11 +147,9 @@ void parse_streaming(Fields& fields, GenerationRequest& out) {
 
 // What would change the answer if it were ignored, and is not there.
 void refuse_unsupported(Fields& fields) {
-  fields.refuse("min_tokens", {0}, "a least number of tokens is not supported");
   fields.refuse("prompt_logprobs", {false}, "log probabilities of the prompt are not supported");
   fields.refuse("use_beam_search", {false}, "beam search is not supported");
   fields.refuse("truncate_prompt_tokens", {}, "prompts are not cut");
-  fields.refuse("bad_words", {Json::array()}, "bad words are not supported; see logit_bias");
   fields.refuse("allowed_token_ids", {}, "not supported; see logit_bias");
   for (const char* name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar",
                            "structured_outputs", "json_schema", "grammar"})
@@ -187,6 +213,9 @@ Status parse_common(Fields& fields, const ServedModel& model, int64_t max_tokens
                  out.chat ? "messages" : "prompt", model.context, model.context - 1, longest);
   if (request.max_tokens == 0 || request.max_tokens > model.context)
     request.max_tokens = model.context;
+  if (request.sampling.min_tokens > request.max_tokens)
+    return error(ErrorCode::kInvalidArgument, "min_tokens: expected at most max_tokens, {}, got {}",
+                 request.max_tokens, request.sampling.min_tokens);
   return ok_status();
 }
 

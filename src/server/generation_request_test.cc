@@ -104,6 +104,11 @@ TEST(GenerationRequest, OutOfRangeNamesItsField) {
            {"logit_bias", R"({"1": 101})"},
            {"seed", "1.5"},
            {"dry_multiplier", "-1"},
+           {"min_tokens", "-1"},
+           {"min_tokens", "17"},
+           {"bad_words", R"(["a", ""])"},
+           {"bad_words", R"(["  "])"},
+           {"bad_words", "[5]"},
            {"dry_sequence_breakers", R"(["a", ""])"}}) {
     const ApiError error = refusal(completion("\"" + std::string(name) + "\": " + value));
     EXPECT_EQ(error.status, 400) << name;
@@ -116,9 +121,8 @@ TEST(GenerationRequest, OutOfRangeNamesItsField) {
 TEST(GenerationRequest, WhatIsNotThereIsRefused) {
   for (const char* field :
        {R"("echo": true)", R"("suffix": "x")", R"("best_of": 2)", R"("prompt_logprobs": 1)",
-        R"("min_tokens": 1)", R"("guided_json": {})",
-        R"("response_format": {"type": "json_object"})", R"("use_beam_search": true)",
-        R"("bad_words": ["a"])", R"("prompt_embeds": "x")"}) {
+        R"("guided_json": {})", R"("response_format": {"type": "json_object"})",
+        R"("use_beam_search": true)", R"("prompt_embeds": "x")"}) {
     const ApiError error = refusal(completion(field));
     EXPECT_EQ(error.status, 400) << field;
     EXPECT_EQ(error.code, "unsupported") << field;
@@ -154,6 +158,22 @@ TEST(GenerationRequest, FieldsReachTheEngine) {
   EXPECT_THAT(request.stop_ids, ElementsAre(4));
   EXPECT_TRUE(request.ignore_eos && !request.skip_special && out.stream && out.include_usage &&
               out.return_token_ids);
+}
+
+// vLLM's spellings: the word, and after a space where that is another token.
+TEST(GenerationRequest, BadWordsAndTheLeastLengthReachTheEngine) {
+  const ServedModel model = text_model();
+  const auto ids = [&](const std::string& text) {
+    return *model.tokenizer->encode(text, {.add_special = false});
+  };
+  const engine::SamplingParams sampling =
+      read(R"({"prompt": "ab", "max_tokens": 9, "min_tokens": 4, "bad_words": ["a", " zq"]})",
+           false, model)
+          .request.sampling;
+  EXPECT_EQ(sampling.min_tokens, 4);
+  EXPECT_THAT(sampling.bad_words, testing::IsSupersetOf({ids("a"), ids("zq")}));
+  for (const auto& word : sampling.bad_words)
+    EXPECT_THAT((std::vector{ids("a"), ids(" a"), ids("zq"), ids(" zq")}), testing::Contains(word));
 }
 
 TEST(GenerationRequest, AbsentFieldsAreOpenAisOrTheModels) {
