@@ -61,7 +61,21 @@ std::string Answer::chunk(size_t prompt, const engine::Event& event) {
   if (event.finish && request_.keep_stop) text += event.stop;
   const bool shows_token = event.token && (event.logprobs || request_.return_token_ids);
   if (text.empty() && !shows_token && !event.finish) return "";
+  const bool only_text = from.begun && !shows_token && !event.finish && !request_.continuous_usage;
+  if (!only_text) return as_event(chunk_json(prompt, event, text));
+  if (from.before_text.empty()) {
+    // Where the text stands: no quotation mark inside a string looks like this.
+    const std::string hole = "\":\"\\u0001\"";
+    const std::string around = as_event(chunk_json(prompt, event, "\x01"));
+    const size_t at = around.find(hole) + hole.find(':') + 1;
+    from.before_text = around.substr(0, at);
+    from.after_text = around.substr(at + hole.size() - hole.find(':') - 1);
+  }
+  return from.before_text + dump(Json(text)) + from.after_text;
+}
 
+Json Answer::chunk_json(size_t prompt, const engine::Event& event, const std::string& text) {
+  Choice& from = choice(prompt, event);
   Json out = envelope(request_.chat ? "chat.completion.chunk" : "text_completion");
   Json choice = {{"index", &from - choices_.data()}};
   if (request_.chat) {
@@ -87,7 +101,7 @@ std::string Answer::chunk(size_t prompt, const engine::Event& event) {
   else if (request_.include_usage)
     out["usage"] = nullptr;
   from.begun = true;
-  return as_event(out);
+  return out;
 }
 
 std::string Answer::end_of_stream() const {

@@ -46,9 +46,11 @@ class Answer {
     std::optional<engine::FinishReason> finish;
     Json stop_reason;  // the stop string, or null
     int64_t completion_tokens = 0;
+    std::string before_text, after_text;  // of a chunk that has text alone, once there was one
   };
 
   Choice& choice(size_t prompt, const engine::Event& event);
+  Json chunk_json(size_t prompt, const engine::Event& event, const std::string& text);
   Json envelope(const char* object) const;
   Json usage() const;
   Json whole_choice(size_t index) const;
