@@ -6,6 +6,7 @@
 #include <csignal>
 #include <iostream>
 #include <iterator>
+#include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -155,8 +156,10 @@ Result<int> run(Options& options) {
   figures.ready = since(start);
 
   std::signal(SIGINT, on_interrupt);
-  Printer printer(!options.json);
-  request.on_event = [&](const engine::Event& event) { printer.take(event); };
+  // The engine's events hold it too: an exception below must not free it while they come.
+  const auto shared = std::make_shared<Printer>(!options.json);
+  Printer& printer = *shared;
+  request.on_event = [shared](const engine::Event& event) { shared->take(event); };
   CONTINUO_TRY(const uint64_t id, engine->submit(request));
   const engine::Event& end = printer.wait([&] { engine->cancel(id); });
   if (*end.finish == engine::FinishReason::kError)

@@ -151,6 +151,8 @@ Result<int> run(Options& options) {
     if (next_signal(signals, std::chrono::milliseconds(50)) != 0)
       std::_Exit(kSuccess);  // nothing was promised to anybody; a compilation cannot be stopped
   CONTINUO_TRY(const std::unique_ptr<Loaded> loaded, loading.get());
+  // However this ends, the server stops asking for what was loaded before that goes.
+  const std::shared_ptr<void> stop(nullptr, [&](void*) { server->stop(); });
   server->ready(loaded->served, *loaded->backend);
   announce(*loaded, *server, start);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,6 +26,28 @@ class HostBuffer final : public runtime::Buffer {
   HostTensor tensor_;
 };
 
+// Reads the caller's memory in place, and counts in `gone` where that is no longer there, or no
+// longer what it was, when the buffer is freed: as a run that still reads it would see.
+class BorrowedBuffer final : public runtime::Buffer {
+ public:
+  BorrowedBuffer(const HostView& host, std::atomic<int>& gone)
+      : host_(host), wanted_(host.data, host.data + host.bytes()), gone_(gone) {}
+  ~BorrowedBuffer() override {
+    if (std::memcmp(host_.data, wanted_.data(), wanted_.size()) != 0) ++gone_;
+  }
+  DType dtype() const override { return host_.dtype; }
+  const Shape& shape() const override { return host_.shape; }
+  Status download(std::span<std::byte> out) const override {
+    std::copy_n(host_.data, std::min(out.size(), host_.bytes()), out.data());
+    return ok_status();
+  }
+
+ private:
+  HostView host_;
+  std::vector<std::byte> wanted_;
+  std::atomic<int>& gone_;
+};
+
 // Its programs return zeros of the shapes in `outputs`, or fail with `failure`.
 class FakeExecutor final : public runtime::Executor {
  public:
@@ -37,10 +60,12 @@ class FakeExecutor final : public runtime::Executor {
   Result<runtime::ProgramPtr> deserialize(std::span<const std::byte>) override {
     return error(ErrorCode::kCorrupt, "nothing is kept");
   }
-  Result<runtime::BufferPtr> upload(const HostView& host, runtime::HostLifetime,
+  Result<runtime::BufferPtr> upload(const HostView& host, runtime::HostLifetime lifetime,
                                     runtime::Placement) override {
     ++uploads;
     if (upload_fails) return error(ErrorCode::kResourceExhausted, "the device is full");
+    if (lifetime == runtime::HostLifetime::kBuffer)
+      return runtime::BufferPtr(std::make_unique<BorrowedBuffer>(host, host_gone));
     HostTensor tensor(host.dtype, host.shape);
     std::copy_n(host.data, host.bytes(), tensor.data());
     return runtime::BufferPtr(std::make_unique<HostBuffer>(std::move(tensor)));
@@ -52,8 +77,10 @@ class FakeExecutor final : public runtime::Executor {
 
   int uploads = 0, runs = 0;
   std::atomic<int> compiles = 0;
+  std::atomic<int> host_gone = 0;  // buffers that outlived the memory they read in place
   bool upload_fails = false, run_fails = false;
   std::vector<Shape> outputs;
+  runtime::DeviceInfo info_{.executor = "fake", .platform = "paper", .version = "1"};
 
  private:
   class Program final : public runtime::Program {
@@ -76,7 +103,6 @@ class FakeExecutor final : public runtime::Executor {
    private:
     FakeExecutor& executor_;
   };
-  runtime::DeviceInfo info_{.executor = "fake", .platform = "paper", .version = "1"};
 };
 
 }  // namespace continuo::engine

@@ -30,8 +30,8 @@ class Weights {
 
  private:
   struct Entry {
+    HostTensor host;  // what the buffer reads in place, where it does; freed after the buffer
     runtime::BufferPtr buffer;
-    HostTensor host;  // what the buffer reads in place, where it does
   };
   Status check_one(const ops::WeightSpec& spec) const;
 

@@ -163,6 +163,22 @@ TEST_F(WeightsTest, LoadsOnlyWhatIsNotThere) {
   EXPECT_THAT(floats(*weights.find("a")->download()), ElementsAre(0, 3, 1, 4, 2, 5));
 }
 
+// Assembled ones lie in memory of Weights, `as_it_lies` in the file: both are read in place.
+TEST_F(WeightsTest, WhatABufferReadsInPlaceOutlivesIt) {
+  executor_.info_.platform = "cpu";
+  const auto& source = open(
+      Builder().add("turned", "F32", {2, 3}, count_to(6)).add("plain", "F32", {5}, count_to(5)));
+  const std::vector<WeightSpec> specs{{"turned", DType::kF32, {3, 2}, {"turned"}, {2, 3}, true},
+                                      {"plain", DType::kF32, {5}, {"plain"}, {5}, false}};
+  {
+    Weights weights(executor_, source);
+    ASSERT_TRUE(weights.load(specs, false).ok());
+    ASSERT_THAT(floats(*weights.find("turned")->download()), ElementsAre(0, 3, 1, 4, 2, 5));
+  }
+  EXPECT_EQ(executor_.uploads, 2);
+  EXPECT_EQ(executor_.host_gone, 0);
+}
+
 TEST_F(WeightsTest, EveryProblemIsNamedBeforeAnythingIsRead) {
   Weights weights(
       executor_,

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -61,7 +62,8 @@ class Clients {
 Result<ServeBenchResult> bench_serving(engine::Engine& engine, int64_t vocab,
                                        const ServeBenchOptions& options) {
   std::mt19937_64 random(options.seed);
-  Clients clients(options.requests);
+  const auto shared = std::make_shared<Clients>(options.requests);  // with the engine's events
+  Clients& clients = *shared;
   const auto start = Clock::now();
   double due = 0;
   for (size_t i = 0; i < size_t(options.requests); ++i) {
@@ -75,7 +77,7 @@ Result<ServeBenchResult> bench_serving(engine::Engine& engine, int64_t vocab,
       request.ids.push_back(int32_t(random() % uint64_t(vocab)));
     request.max_tokens = options.tokens;
     request.ignore_eos = true;
-    request.on_event = [&clients, i](const engine::Event& event) { clients.take(i, event); };
+    request.on_event = [shared, i](const engine::Event& event) { shared->take(i, event); };
     clients.send(i);
     if (const auto id = engine.submit(std::move(request)); !id.ok()) {
       engine.drain(Clock::now());
