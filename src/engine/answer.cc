@@ -1,5 +1,7 @@
 #include "engine/answer.h"
 
+#include <algorithm>
+
 #include "text/tokenizer.h"
 
 namespace continuo::engine {
@@ -19,16 +21,17 @@ bool device_chooses(const SamplingParams& sampling, bool device_samples) {
 
 }  // namespace
 
-Answer::Answer(const Request& request, int64_t choice, const AnswerModel& model)
-    : request_(request),
+Answer::Answer(std::shared_ptr<const Request> request, int64_t choice, const AnswerModel& model)
+    : shared_(std::move(request)),
+      request_(*shared_),
       choice_(choice),
       device_samples_(model.device_samples),
-      on_device_(device_chooses(request.sampling, model.device_samples)),
-      ends_(ends_of(request, model)),
-      sampler_(request.sampling, choice, request.ids, model.vocab,
+      on_device_(device_chooses(request_.sampling, model.device_samples)),
+      ends_(ends_of(request_, model)),
+      sampler_(request_.sampling, choice, request_.ids, model.vocab,
                std::vector<int32_t>(ends_.begin(), ends_.end())),
-      stops_(request.stops) {
-  if (model.tokenizer != nullptr) decoder_ = model.tokenizer->stream(request.skip_special);
+      stops_(request_.stops) {
+  if (model.tokenizer != nullptr) decoder_ = model.tokenizer->stream(request_.skip_special);
 }
 
 // Choices share their prompt's last row, so that the device cannot choose all their first tokens.

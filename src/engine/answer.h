@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -32,8 +33,9 @@ struct AnswerModel {
 // Owned by the engine's step thread.
 class Answer {
  public:
-  // `request` outlives it, and its seed is set.
-  Answer(const Request& request, int64_t choice, const AnswerModel& model);
+  // `request` is the engine's: its seed is set, its stop ids are sorted, no stop string is empty.
+  // Shared by all its answers.
+  Answer(std::shared_ptr<const Request> request, int64_t choice, const AnswerModel& model);
 
   // How many of its first tokens must be chosen from logits on the host: none, one, or all. The
   // device has chosen the others.
@@ -63,7 +65,8 @@ class Answer {
  private:
   std::string text_of(int32_t token);
 
-  const Request& request_;
+  std::shared_ptr<const Request> shared_;
+  const Request& request_;  // *shared_
   int64_t choice_;
   bool device_samples_;
   bool on_device_;  // the device can choose

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "base/guard.h"
 #include "engine/engine_impl.h"
 #include "text/tokenizer.h"
 
@@ -123,19 +124,24 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineParts parts, const EngineOp
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
+// From here on the request is one object, which mailbox, loop and answers share.
 Result<uint64_t> Engine::submit(Request request) {
-  CONTINUO_RETURN_IF_ERROR(impl_->check(request));
-  if (!request.sampling.seed) {
-    std::random_device random;
-    request.sampling.seed = (uint64_t{random()} << 32) | random();
-  }
-  return impl_->mailbox.submit(std::move(request));
+  return guarded([&]() -> Result<uint64_t> {
+    CONTINUO_RETURN_IF_ERROR(impl_->check(request));
+    if (!request.sampling.seed) {
+      std::random_device random;
+      request.sampling.seed = (uint64_t{random()} << 32) | random();
+    }
+    std::sort(request.stop_ids.begin(), request.stop_ids.end());
+    std::erase_if(request.stops, [](const std::string& stop) { return stop.empty(); });
+    return impl_->mailbox.submit(std::make_shared<const Request>(std::move(request)));
+  });
 }
 
 void Engine::cancel(uint64_t request) { impl_->mailbox.cancel(request); }
 
 bool Engine::drain(TimePoint limit) {
-  impl_->mailbox.refuse_more();
+  impl_->mailbox.refuse_more("the engine is shutting down and takes no more requests");
   if (impl_->mailbox.wait_idle(limit)) return true;
   impl_->mailbox.close();
   impl_->mailbox.wait_idle(TimePoint::max());

@@ -8,7 +8,8 @@
 // row's logits are read. `overlap = false` is the serial loop; both give the same tokens.
 //
 // Failures: a failed step has consumed the state, so everything that runs ends with
-// FinishReason::kError, the state is made anew and the queue continues.
+// FinishReason::kError, the state is made anew and the queue continues. An exception (no memory,
+// say) ends the request that it can be blamed on; else it is a failed step.
 #pragma once
 
 #include <cstdint>
@@ -109,7 +110,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // The request's id, from 1. Events may come before this returns. kInvalidArgument: it could never
-  // run (names the field); kResourceExhausted: the queue is full; kUnavailable: draining.
+  // run (names the field); kResourceExhausted: the queue or memory is full; kUnavailable: draining.
   Result<uint64_t> submit(Request request);
   // Ends what is still alive of a request; its events say kCancelled. An unknown id does nothing.
   void cancel(uint64_t request);

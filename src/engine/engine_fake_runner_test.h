@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <string>
@@ -46,6 +47,7 @@ class FakeRunner final : public StepRunner {
     return ok_status();
   }
   Status fork(const SlotFork& fork) override {
+    call("fork");
     slots_.at(size_t(fork.to)) = slots_.at(size_t(fork.from));
     return ok_status();
   }
@@ -55,6 +57,7 @@ class FakeRunner final : public StepRunner {
     return ok_status();
   }
   Status launch(const StepKey& key, const StepInput& input) override {
+    call("launch");
     log("launch " + std::to_string(launches_));
     chooser_steps += !input.choices.empty();
     host_rows += int(input.logits_of.size());
@@ -79,6 +82,7 @@ class FakeRunner final : public StepRunner {
     return ok_status();
   }
   Result<StepResult> collect() override {
+    call("collect");
     log("collect " + std::to_string(collects_));
     if (++collects_ == fail_collect) return error(ErrorCode::kUnavailable, "the device is gone");
     const Launched step = launched_.front();
@@ -93,6 +97,7 @@ class FakeRunner final : public StepRunner {
     return result;
   }
   Status reset() override {
+    call("reset");
     log("reset");
     ++resets;
     launched_.clear();
@@ -108,12 +113,17 @@ class FakeRunner final : public StepRunner {
   }
   std::atomic<int> fail_launch{0}, fail_collect{0}, failing_resets{0};  // which one, from 1
   std::atomic<int> resets{0}, order_errors{0};
+  // Hears each call on the step thread before it acts; may throw or wait. Set before submitting.
+  std::function<void(const std::string& call)> on_call;
   std::atomic<size_t> prepared{0};
   std::atomic<int> lines{0}, chooser_steps{0}, host_rows{0};
   // The slots in each decode step, by launch; once nothing runs.
   const std::vector<std::set<int32_t>>& rows_of_launches() const { return rows_of_launches_; }
 
  private:
+  void call(const char* name) const {
+    if (on_call) on_call(name);
+  }
   void log(std::string event) {
     const std::lock_guard lock(mutex_);
     events_.push_back(std::move(event));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/answer.h"
+#include "engine/delivery.h"
 #include "engine/engine.h"
 #include "engine/mailbox.h"
 #include "engine/scheduler.h"
@@ -45,11 +46,12 @@ class Engine::Impl {
 
  private:
   struct Active {
-    Request request;
-    TimePoint submitted;
-    std::optional<TimePoint> started, first_token;
-    std::vector<Answer> answers;
-    int64_t ended = 0;
+    std::shared_ptr<Delivery> delivery;
+    std::optional<TimePoint> started = {}, first_token = {};
+    std::vector<Answer> answers = {};
+    int64_t ended = 0;         // choices
+    std::string failure = {};  // why this request failed alone
+    const Request& request() const { return *delivery->request(); }
   };
   struct InFlight {
     StepPlan plan;
@@ -58,21 +60,28 @@ class Engine::Impl {
 
   // --- the loop (engine_loop.cc) ---
   void loop();
+  bool turn();
   bool receive();
-  void admit(Mail::Submission submission);
+  void end_all();
+  void admit(const std::shared_ptr<Delivery>& delivery);
   bool launch(const StepPlan& plan, TimePoint now);
   StepInput input_of(const StepPlan& plan) const;
   void add_choices(const StepPlan& plan, StepInput& input) const;
   Status set_lines(const StepPlan& plan);
   bool collect();
-  void fail(const Error& failure);
+  void fail(Error failure);
+  void recover(Error failure);
+  void fail_one(uint64_t request, Error failure);
+  void give_up(uint64_t request, FinishReason reason, const std::string& why);
   // --- what others hear (engine_publish.cc) ---
   void take_tokens(const StepPlan& plan, const StepResult& result);
+  bool take_token(const StepSample& sample, const StepResult& result, TimePoint now, Event& event);
   void publish(std::vector<Event> events);
   void finish(Event& event, const EndedSequence& ended);
   void send(const Event& event);
   void record(const InFlight& step, TimePoint now);
   void report();
+  EngineStats stats_now() const;
 
   const Answer& answer(SequenceId id) const {
     return active_.at(id.request).answers[static_cast<size_t>(id.choice)];

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/guard.h"
 #include "engine/engine_impl.h"
 
 namespace continuo::engine {
@@ -10,67 +11,81 @@ namespace continuo::engine {
 using Clock = std::chrono::steady_clock;
 
 void Engine::Impl::loop() {
-  while (receive()) {
-    const TimePoint now = Clock::now();
-    const std::optional<StepPlan> plan = scheduler_.plan(now);
-    if (plan && !launch(*plan, now)) continue;
-    // While this step runs, the host reads the tokens of the one before it.
-    const size_t ahead = plan && options.overlap ? 1 : 0;
-    while (in_flight_.size() > ahead && collect()) {
-    }
-    publish({});
-    report();
+  for (bool more = true; more;) {
+    Status done = guarded([&]() -> Status {
+      more = turn();
+      return ok_status();
+    });
+    if (!done.ok()) recover(std::move(done).error());
   }
+}
+
+// False when the engine is closed and everything has ended.
+bool Engine::Impl::turn() {
+  if (!receive()) return false;
+  const TimePoint now = Clock::now();
+  const std::optional<StepPlan> plan = scheduler_.plan(now);
+  if (plan && !launch(*plan, now)) return true;
+  // While this step runs, the host reads the tokens of the one before it.
+  const size_t ahead = plan && options.overlap ? 1 : 0;
+  while (in_flight_.size() > ahead && collect()) {
+  }
+  publish({});
+  report();
+  return true;
 }
 
 // Takes what others sent; false when the engine is closed and everything has ended.
 bool Engine::Impl::receive() {
-  Mail mail = mailbox.take(active_.empty() && in_flight_.empty());
-  for (Mail::Submission& each : mail.submissions) admit(std::move(each));
+  const Mail mail = mailbox.take(active_.empty() && in_flight_.empty());
+  for (const auto& each : mail.submissions) admit(each);
   for (const uint64_t id : mail.cancels) scheduler_.cancel(id);
-  if (mail.closed) {
-    while (!active_.empty()) {
-      scheduler_.cancel(active_.begin()->first);
-      publish({});
-    }
-    report();
-  }
+  if (mail.closed) end_all();
   if (broken_ && !active_.empty()) {
-    const Status made = runner_->reset();
-    if (!made.ok()) fail(made.error());
+    Status made = guarded([&] { return runner_->reset(); });
     broken_ = !made.ok();
+    if (broken_) fail(std::move(made).error());
   }
   return !mail.closed;
 }
 
-void Engine::Impl::admit(Mail::Submission submission) {
-  const uint64_t id = submission.id;
-  Active& active = active_[id];
-  active.request = std::move(submission.request);
-  active.submitted = submission.at;
-  const Request& request = active.request;
-  for (int64_t choice = 0; choice < request.choices; ++choice)
-    active.answers.emplace_back(
-        request, choice, AnswerModel{tokenizer_, &eos_ids, vocab_, scheduler_.options().sample});
-  const Answer& first = active.answers[0];
-  const bool sampled = !first.chosen_on_host(1) && request.sampling.temperature > 0;
-  const Status taken =
-      scheduler_.submit({.id = id,
-                         .prompt = static_cast<int64_t>(request.ids.size()),
-                         .max_tokens = request.max_tokens,
-                         .choices = request.choices,
-                         .deadline = request.deadline,
-                         .head = sampled ? models::Head::kSample : models::Head::kArgmax,
-                         .chooser = first.uses_chooser(),
-                         .host_tokens = first.host_tokens()});
-  if (taken.ok()) return;
-  // check() has passed and there was room: not expected, but nobody is to wait for ever.
-  for (int64_t choice = 0; choice < request.choices; ++choice) {
-    Event event{.request = id, .choice = choice, .error = taken.error().message};
-    event.finish = FinishReason::kError;
-    send(event);
+void Engine::Impl::end_all() {
+  while (!active_.empty()) {
+    const uint64_t id = active_.begin()->first;
+    scheduler_.cancel(id);
+    publish({});
+    give_up(id, FinishReason::kCancelled, "");  // where the scheduler did not know it
   }
-  active_.erase(id);
+  in_flight_.clear();  // nobody waits for it
+  report();
+}
+
+// A request that cannot be taken in ends; the others do not notice.
+void Engine::Impl::admit(const std::shared_ptr<Delivery>& delivery) {
+  const Request& request = *delivery->request();
+  const Status taken = guarded([&]() -> Status {
+    Active& active = active_[delivery->id()];
+    active.delivery = delivery;
+    active.answers.reserve(static_cast<size_t>(request.choices));
+    for (int64_t choice = 0; choice < request.choices; ++choice)
+      active.answers.emplace_back(
+          delivery->request(), choice,
+          AnswerModel{tokenizer_, &eos_ids, vocab_, scheduler_.options().sample});
+    const Answer& first = active.answers[0];
+    const bool sampled = !first.chosen_on_host(1) && request.sampling.temperature > 0;
+    return scheduler_.submit({.id = delivery->id(),
+                              .prompt = static_cast<int64_t>(request.ids.size()),
+                              .max_tokens = request.max_tokens,
+                              .choices = request.choices,
+                              .deadline = request.deadline,
+                              .head = sampled ? models::Head::kSample : models::Head::kArgmax,
+                              .chooser = first.uses_chooser(),
+                              .host_tokens = first.host_tokens()});
+  });
+  if (taken.ok()) return;
+  delivery->end(FinishReason::kError, taken.error().message);
+  active_.erase(delivery->id());
+  mailbox.done(delivery->id());
 }
 
 // What the device is told: prompt tokens, or the token that a sequence chose last, which is on the
@@ -86,7 +101,7 @@ StepInput Engine::Impl::input_of(const StepPlan& plan) const {
     input.start.push_back(row.start);
     input.length.push_back(row.length);
     if (row.length > 0 && row.prompt) {
-      const auto from = active_.at(row.sequence.request).request.ids.begin() + row.start;
+      const auto from = active_.at(row.sequence.request).request().ids.begin() + row.start;
       std::copy_n(from, row.length, input.tokens.begin() + std::ptrdiff_t(r * columns));
     }
   }
@@ -127,16 +142,16 @@ Status Engine::Impl::set_lines(const StepPlan& plan) {
 bool Engine::Impl::launch(const StepPlan& plan, TimePoint now) {
   for (const StepRow& row : plan.rows)
     if (row.length > 0 && row.start == 0) active_.at(row.sequence.request).started = now;
-  Status status;
-  for (const SlotFork& fork : plan.forks)
-    if (status.ok()) status = runner_->fork(fork);
-  if (status.ok()) status = set_lines(plan);
-  if (status.ok()) status = runner_->launch(plan.key, input_of(plan));
+  in_flight_.push_back({plan, now});  // first: what is launched must not be forgotten
+  Status status = guarded([&]() -> Status {
+    for (const SlotFork& fork : plan.forks) CONTINUO_RETURN_IF_ERROR(runner_->fork(fork));
+    CONTINUO_RETURN_IF_ERROR(set_lines(plan));
+    return runner_->launch(plan.key, input_of(plan));
+  });
   if (!status.ok()) {
-    fail(status.error());
+    fail(std::move(status).error());
     return false;
   }
-  in_flight_.push_back({plan, now});
   return true;
 }
 
@@ -144,9 +159,9 @@ bool Engine::Impl::launch(const StepPlan& plan, TimePoint now) {
 bool Engine::Impl::collect() {
   const InFlight step = std::move(in_flight_.front());
   in_flight_.pop_front();
-  const auto result = runner_->collect();
+  auto result = guarded([&] { return runner_->collect(); });
   if (!result.ok()) {
-    fail(result.error());
+    fail(std::move(result).error());
     return false;
   }
   record(step, Clock::now());
@@ -155,17 +170,51 @@ bool Engine::Impl::collect() {
 }
 
 // A failed step has taken the state with it.
-void Engine::Impl::fail(const Error& failure) {
+void Engine::Impl::fail(Error failure) {
   spdlog::error("a step failed: {}", failure.message);
-  failure_ = failure.message;
+  failure_ = std::move(failure.message);
   ++failed_steps_;
   in_flight_.clear();
-  const Status made = runner_->reset();
+  const Status made = guarded([&] { return runner_->reset(); });
   broken_ = !made.ok();
   if (broken_) spdlog::error("the state could not be made anew: {}", made.error().message);
   scheduler_.fail_all(broken_);
   publish({});
+  // An exception may have come between the scheduler and us: nobody is to wait for ever.
+  for (auto next = active_.begin(); next != active_.end();) {
+    const uint64_t id = (next++)->first;
+    if (!scheduler_.waits(id)) give_up(id, FinishReason::kError, failure_);
+  }
   report();
+}
+
+// What no request can be blamed for is a failed step. Where even that fails, it has freed
+// something: memory comes back as requests end.
+void Engine::Impl::recover(Error failure) {
+  while (true) {
+    const Status done = guarded([&]() -> Status {
+      fail(std::move(failure));
+      return ok_status();
+    });
+    if (done.ok()) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+// Ends one request; its event says why.
+void Engine::Impl::fail_one(uint64_t request, Error failure) {
+  spdlog::error("request {} failed: {}", request, failure.message);
+  if (const auto place = active_.find(request); place != active_.end())
+    place->second.failure = std::move(failure.message);
+  scheduler_.cancel(request, EndReason::kFailed);
+}
+
+void Engine::Impl::give_up(uint64_t request, FinishReason reason, const std::string& why) {
+  const auto place = active_.find(request);
+  if (place == active_.end()) return;
+  place->second.delivery->end(reason, why);
+  active_.erase(place);
+  mailbox.done(request);
 }
 
 }  // namespace continuo::engine

@@ -2,8 +2,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <exception>
 
+#include "base/guard.h"
 #include "engine/engine_impl.h"
 
 namespace continuo::engine {
@@ -32,25 +32,24 @@ FinishReason reason_of(EndReason reason) {
 
 }  // namespace
 
-// Chooses where the host has to, and tells the scheduler whose answers have ended.
+// Chooses where the host has to, and tells the scheduler whose answers have ended. A token that
+// cannot be taken ends its request alone.
 void Engine::Impl::take_tokens(const StepPlan& plan, const StepResult& result) {
   const TimePoint now = std::chrono::steady_clock::now();
   std::vector<Event> events;
   std::vector<SequenceId> stopped;
+  events.reserve(plan.samples.size());
+  stopped.reserve(plan.samples.size());
   for (const StepSample& sample : plan.samples) {
     if (!scheduler_.alive(sample.sequence)) continue;
-    Active& active = active_.at(sample.sequence.request);
-    Answer& own = active.answers[static_cast<size_t>(sample.sequence.choice)];
-    std::span<const float> logits;
-    std::span<const int32_t> report = result.report;
-    if (!result.logits.empty()) logits = result.logits[sample.row];
-    if (const auto width = size_t(report_width(vocab_)); !report.empty())
-      report = report.subspan(sample.row * width, width);
-    const int32_t token =
-        own.chosen_on_host(sample.index) ? own.choose(logits) : result.tokens[sample.row];
     Event event{.request = sample.sequence.request, .choice = sample.sequence.choice};
-    if (!active.first_token) active.first_token = now;
-    if (own.push(token, logits, report, now, event)) stopped.push_back(sample.sequence);
+    Result<bool> ends =
+        guarded([&]() -> Result<bool> { return take_token(sample, result, now, event); });
+    if (!ends.ok()) {
+      fail_one(sample.sequence.request, std::move(ends).error());
+      continue;
+    }
+    if (*ends) stopped.push_back(sample.sequence);
     events.push_back(std::move(event));
   }
   if (const Status done = scheduler_.commit(plan.number, stopped); !done.ok())
@@ -58,43 +57,68 @@ void Engine::Impl::take_tokens(const StepPlan& plan, const StepResult& result) {
   publish(std::move(events));
 }
 
+// Whether the token ends its answer.
+bool Engine::Impl::take_token(const StepSample& sample, const StepResult& result, TimePoint now,
+                              Event& event) {
+  Active& active = active_.at(sample.sequence.request);
+  Answer& own = active.answers[static_cast<size_t>(sample.sequence.choice)];
+  std::span<const float> logits;
+  std::span<const int32_t> report = result.report;
+  if (!result.logits.empty()) logits = result.logits[sample.row];
+  if (const auto width = size_t(report_width(vocab_)); !report.empty())
+    report = report.subspan(sample.row * width, width);
+  const int32_t token =
+      own.chosen_on_host(sample.index) ? own.choose(logits) : result.tokens[sample.row];
+  if (!active.first_token) active.first_token = now;
+  return own.push(token, logits, report, now, event);
+}
+
 // Sends events; those of sequences that ended meanwhile carry the end, or one of their own does.
 void Engine::Impl::publish(std::vector<Event> events) {
   for (const EndedSequence& ended : scheduler_.take_ended()) {
-    auto event = std::find_if(events.begin(), events.end(), [&](const Event& each) {
+    const auto place = std::find_if(events.begin(), events.end(), [&](const Event& each) {
       return each.request == ended.sequence.request && each.choice == ended.sequence.choice;
     });
-    if (event == events.end())
-      event = events.insert(
-          events.end(), Event{.request = ended.sequence.request, .choice = ended.sequence.choice});
-    finish(*event, ended);
+    Event bare{.request = ended.sequence.request, .choice = ended.sequence.choice};
+    Event& event = place == events.end() ? bare : *place;
+    finish(event, ended);
+    if (&event == &bare) send(bare);
   }
-  for (const Event& event : events) {
-    send(event);
-    Active& active = active_.at(event.request);
-    if (event.finish && ++active.ended == active.request.choices) active_.erase(event.request);
-  }
+  for (const Event& event : events) send(event);
 }
 
 void Engine::Impl::finish(Event& event, const EndedSequence& ended) {
-  Active& active = active_.at(event.request);
+  const auto place = active_.find(event.request);
+  if (place == active_.end()) return;
+  Active& active = place->second;
   event.finish = reason_of(ended.reason);
-  if (event.finish == FinishReason::kError) event.error = failure_;
-  active.answers[static_cast<size_t>(event.choice)].finish(event);
+  Status told = guarded([&]() -> Status {
+    if (event.finish == FinishReason::kError)
+      event.error = active.failure.empty() ? failure_ : active.failure;
+    active.answers[static_cast<size_t>(event.choice)].finish(event);
+    return ok_status();
+  });
+  if (!told.ok()) {
+    event.finish = FinishReason::kError;
+    event.error = std::move(told).error().message;
+  }
   if (event.finish == FinishReason::kLength && !event.stop.empty())
     event.finish = FinishReason::kStop;
   const TimePoint started = active.started.value_or(std::chrono::steady_clock::now());
-  event.timings.queued_s = seconds(active.submitted, started);
+  event.timings.queued_s = seconds(active.delivery->submitted(), started);
   if (active.first_token) event.timings.prefill_s = seconds(started, *active.first_token);
 }
 
 void Engine::Impl::send(const Event& event) {
-  const auto& listener = active_.at(event.request).request.on_event;
-  if (!listener) return;
-  try {
-    listener(event);
-  } catch (const std::exception& failure) {
-    spdlog::error("request {}: its listener threw: {}", event.request, failure.what());
+  const auto place = active_.find(event.request);
+  if (place == active_.end()) return;
+  Active& active = place->second;
+  const bool heard = active.delivery->send(event);
+  if (!event.finish) {
+    if (!heard) fail_one(event.request, {ErrorCode::kInternal, "its listener failed"});
+  } else if (++active.ended == active.request().choices) {
+    mailbox.done(event.request);
+    active_.erase(place);
   }
 }
 
@@ -108,17 +132,23 @@ void Engine::Impl::record(const InFlight& step, TimePoint now) {
   prefill_steps_ += record.prefill;
   record.seconds = seconds(std::max(step.launched, last_collected_), now);
   last_collected_ = now;
-  if (options.on_step) options.on_step(record);
+  if (!options.on_step) return;
+  const Status heard = guarded([&]() -> Status {
+    options.on_step(record);
+    return ok_status();
+  });
+  if (!heard.ok()) spdlog::error("a step's figures are lost: {}", heard.error().message);
 }
 
-void Engine::Impl::report() {
+EngineStats Engine::Impl::stats_now() const {
   const SchedulerStats now = scheduler_.stats();
   EngineStats stats = shape;
   stats.slot.resize(static_cast<size_t>(options.slots));
   const TimePoint time = std::chrono::steady_clock::now();
   for (const RunningSequence& each : scheduler_.running()) {
-    if (each.slot < 0) continue;
-    const Active& active = active_.at(each.sequence.request);
+    const auto place = active_.find(each.sequence.request);
+    if (each.slot < 0 || place == active_.end()) continue;
+    const Active& active = place->second;
     SlotStats& slot = stats.slot[static_cast<size_t>(each.slot)];
     slot.request = each.sequence.request;
     slot.choice = each.sequence.choice;
@@ -136,12 +166,20 @@ void Engine::Impl::report() {
   stats.steps = steps_;
   stats.prefill_steps = prefill_steps_;
   stats.failed_steps = failed_steps_;
-  {
+  return stats;
+}
+
+void Engine::Impl::report() {
+  // Without memory for the picture, the one before stays.
+  static_cast<void>(guarded([&]() -> Status {
+    EngineStats stats = stats_now();
     const std::lock_guard lock(stats_mutex_);
     stats_ = std::move(stats);
-  }
+    return ok_status();
+  }));
+  const SchedulerStats now = scheduler_.stats();
   mailbox.report(now.waiting, options.slots - now.slots_in_use,
-                 static_cast<int64_t>(active_.size()));
+                 static_cast<int64_t>(active_.size() + in_flight_.size()));
 }
 
 }  // namespace continuo::engine

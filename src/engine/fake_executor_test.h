@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,6 +56,7 @@ class FakeExecutor final : public runtime::Executor {
   std::string options_key() const override { return ""; }
   Result<runtime::ProgramPtr> compile(const std::string&) override {
     ++compiles;
+    if (compile_throws) throw std::bad_alloc();
     return runtime::ProgramPtr(std::make_unique<Program>(*this));
   }
   Result<runtime::ProgramPtr> deserialize(std::span<const std::byte>) override {
@@ -63,6 +65,7 @@ class FakeExecutor final : public runtime::Executor {
   Result<runtime::BufferPtr> upload(const HostView& host, runtime::HostLifetime lifetime,
                                     runtime::Placement) override {
     ++uploads;
+    if (upload_throws) throw std::bad_alloc();
     if (upload_fails) return error(ErrorCode::kResourceExhausted, "the device is full");
     if (lifetime == runtime::HostLifetime::kBuffer)
       return runtime::BufferPtr(std::make_unique<BorrowedBuffer>(host, host_gone));
@@ -79,6 +82,7 @@ class FakeExecutor final : public runtime::Executor {
   std::atomic<int> compiles = 0;
   std::atomic<int> host_gone = 0;  // buffers that outlived the memory they read in place
   bool upload_fails = false, run_fails = false;
+  bool upload_throws = false, compile_throws = false;  // std::bad_alloc
   std::vector<Shape> outputs;
   runtime::DeviceInfo info_{.executor = "fake", .platform = "paper", .version = "1"};
 

@@ -5,55 +5,81 @@
 
 namespace continuo::engine {
 
-Result<uint64_t> Mailbox::submit(Request request) {
+using Clock = std::chrono::steady_clock;
+
+Result<uint64_t> Mailbox::submit(std::shared_ptr<const Request> request) {
   const std::lock_guard lock(mutex_);
-  if (refusing_ || mail_.closed)
-    return error(ErrorCode::kUnavailable, "the engine is shutting down and takes no more requests");
+  if (refusing_ != nullptr) return error(ErrorCode::kUnavailable, "{}", refusing_);
   const int64_t waiting = queued_ + static_cast<int64_t>(mail_.submissions.size());
   if (waiting - free_slots_ >= room_)
     return error(ErrorCode::kResourceExhausted, "the queue is full: {} requests wait", waiting);
-  mail_.submissions.push_back({++last_id_, std::move(request), std::chrono::steady_clock::now()});
+  const uint64_t id = last_id_ + 1;
+  auto delivery = std::make_shared<Delivery>(id, std::move(request), Clock::now());
+  const auto ticket = tickets_.emplace(id, Ticket{delivery}).first;
+  try {
+    mail_.submissions.push_back(std::move(delivery));
+  } catch (...) {
+    tickets_.erase(ticket);
+    throw;
+  }
+  last_id_ = id;
   came_.notify_one();
-  return last_id_;
+  return id;
 }
 
-void Mailbox::cancel(uint64_t request) {
+void Mailbox::cancel(uint64_t request) noexcept {
   const std::lock_guard lock(mutex_);
-  mail_.cancels.push_back(request);
+  const auto place = tickets_.find(request);
+  if (place == tickets_.end() || place->second.cancelled != TimePoint::max()) return;
+  place->second.cancelled = Clock::now();
+  cancels_ = true;
   came_.notify_one();
 }
 
-void Mailbox::refuse_more() {
+void Mailbox::refuse_more(const char* why) {
   const std::lock_guard lock(mutex_);
-  refusing_ = true;
+  refusing_ = why;
 }
 
 void Mailbox::close() {
   const std::lock_guard lock(mutex_);
+  if (refusing_ == nullptr) refusing_ = "the engine is shutting down and takes no more requests";
   mail_.closed = true;
   came_.notify_one();
 }
 
 bool Mailbox::wait_idle(TimePoint limit) {
   std::unique_lock lock(mutex_);
-  const auto idle = [&] { return alive_ == 0 && mail_.submissions.empty(); };
-  if (limit != TimePoint::max()) return idle_.wait_until(lock, limit, idle);
-  idle_.wait(lock, idle);
+  if (limit != TimePoint::max()) return idle_.wait_until(lock, limit, [&] { return idle(); });
+  idle_.wait(lock, [&] { return idle(); });
   return true;
 }
 
-Mail Mailbox::take(bool nothing_to_do) {
+Mail Mailbox::take(bool nothing_to_do, TimePoint limit) {
   std::unique_lock lock(mutex_);
-  if (nothing_to_do)
-    came_.wait(
-        lock, [&] { return mail_.closed || !mail_.submissions.empty() || !mail_.cancels.empty(); });
-  const bool closed = mail_.closed;
-  Mail taken = std::exchange(mail_, {});
-  mail_.closed = closed;
+  const auto something = [&] { return mail_.closed || !mail_.submissions.empty() || cancels_; };
+  if (nothing_to_do && limit != TimePoint::max())
+    came_.wait_until(lock, limit, something);
+  else if (nothing_to_do)
+    came_.wait(lock, something);
+  Mail taken;
+  if (cancels_) {
+    for (const auto& [id, ticket] : tickets_)
+      if (ticket.cancelled != TimePoint::max() && !ticket.told) taken.cancels.push_back(id);
+    for (const uint64_t id : taken.cancels) tickets_.at(id).told = true;
+    cancels_ = false;
+  }
+  taken.submissions.swap(mail_.submissions);
+  taken.closed = mail_.closed;
   // Until the next report they count as alive and as waiting.
   alive_ += static_cast<int64_t>(taken.submissions.size());
   queued_ += static_cast<int64_t>(taken.submissions.size());
   return taken;
+}
+
+void Mailbox::done(uint64_t request) noexcept {
+  const std::lock_guard lock(mutex_);
+  tickets_.erase(request);
 }
 
 void Mailbox::report(int64_t queued, int64_t free_slots, int64_t alive) {

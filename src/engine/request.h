@@ -67,8 +67,9 @@ struct Request {
   bool skip_special = true;        // special tokens give no text
   int64_t top_logprobs = -1;       // -1: no logprobs; else how many alternatives
   TimePoint deadline = TimePoint::max();
-  // Called on the step thread, in order, never after the last choice's end; must be quick, must not
-  // throw. It may call Engine::cancel(), nothing else of the engine.
+  // Called on a thread of the engine, one at a time and in order, never after the last choice's
+  // end; must be quick. It may call Engine::cancel(), nothing else of the engine. If it throws, the
+  // request ends with kError.
   std::function<void(const Event&)> on_event;
 };
 

@@ -120,18 +120,23 @@ Status Scheduler::submit(const SchedulerRequest& request) {
   return ok_status();
 }
 
-bool Scheduler::cancel(uint64_t request) {
+bool Scheduler::waits(uint64_t request) const {
+  return std::any_of(queue_.begin(), queue_.end(),
+                     [&](const SchedulerRequest& each) { return each.id == request; });
+}
+
+bool Scheduler::cancel(uint64_t request, EndReason reason) {
   const auto waiting = std::find_if(queue_.begin(), queue_.end(),
                                     [&](const auto& each) { return each.id == request; });
   if (waiting != queue_.end()) {
-    end_waiting(*waiting, EndReason::kCancelled);
+    end_waiting(*waiting, reason);
     queue_.erase(waiting);
     return true;
   }
   std::vector<SequenceId> alive;
   for (const Sequence& each : running_)
     if (each.id.request == request) alive.push_back(each.id);
-  for (const SequenceId& each : alive) end(each, EndReason::kCancelled);
+  for (const SequenceId& each : alive) end(each, reason);
   return !alive.empty();
 }
 
@@ -166,6 +171,7 @@ void Scheduler::fail_all(bool waiting) {
   for (; waiting && !queue_.empty(); queue_.pop_front())
     end_waiting(queue_.front(), EndReason::kFailed);
   while (!running_.empty()) end(running_.front().id, EndReason::kFailed);
+  slot_taken_.assign(slot_taken_.size(), false);
   in_flight_.clear();
   unforked_.clear();
   budget_left_ = options_.prefill_budget;
@@ -191,14 +197,16 @@ void Scheduler::release(Sequence& sequence) {
   sequence.slot = kNoSlot;
 }
 
+// An exception leaves these two as if they had not been called.
 void Scheduler::end(SequenceId id, EndReason reason) {
   Sequence* sequence = find(id);
-  release(*sequence);
   ended_.push_back({id, reason, sequence->committed});
+  release(*sequence);
   running_.erase(running_.begin() + (sequence - running_.data()));
 }
 
 void Scheduler::end_waiting(const SchedulerRequest& request, EndReason reason) {
+  ended_.reserve(ended_.size() + static_cast<size_t>(request.choices));
   for (int64_t choice = 0; choice < request.choices; ++choice)
     ended_.push_back({{request.id, choice}, reason, 0});
 }
@@ -254,6 +262,7 @@ Scheduler::Sequence* Scheduler::next_prefill(bool decoding) {
 // Moves the queue's head to running, each choice with a slot; returns choice 0.
 Scheduler::Sequence& Scheduler::admit() {
   const SchedulerRequest request = queue_.front();
+  running_.reserve(running_.size() + static_cast<size_t>(request.choices));
   queue_.pop_front();
   // The last token of an answer is never fed, so that it needs no position.
   const int64_t room = options_.context - request.prompt + 1;

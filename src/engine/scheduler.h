@@ -162,7 +162,7 @@ class Scheduler {
   // kResourceExhausted: the queue is full; kInvalidArgument as check().
   Status submit(const SchedulerRequest& request);
   // Ends what of the request is still alive; false if nothing is.
-  bool cancel(uint64_t request);
+  bool cancel(uint64_t request, EndReason reason = EndReason::kCancelled);
   // Ends what is past its deadline, admits, and gives the next step; nothing if there is none to
   // run until a commit() or submit(). The caller then runs it after all planned before.
   std::optional<StepPlan> plan(TimePoint now);
@@ -177,6 +177,7 @@ class Scheduler {
   std::vector<RunningSequence> running() const;
   // Whether a sample of this sequence still counts.
   bool alive(SequenceId sequence) const { return find(sequence) != nullptr; }
+  bool waits(uint64_t request) const;  // in the queue
   // Ends since the last call, each sequence once; a request that never ran ends all its choices.
   std::vector<EndedSequence> take_ended();
   // Nothing waits, runs or is to be committed.

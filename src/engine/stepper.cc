@@ -7,6 +7,8 @@
 #include <numeric>
 #include <thread>
 
+#include "base/guard.h"
+
 namespace continuo::engine {
 
 using models::StepGraph;
@@ -126,11 +128,17 @@ Status Stepper::prepare(std::span<const StepKey> keys,
   for (size_t i = 0; i < jobs.size(); ++i) jobs[i].program = promises[i].get_future();
   const auto compile = [&] {
     for (size_t i = next++; i < jobs.size(); i = next++)
-      promises[i].set_value(cache_.get_or_compile(executor_, jobs[i].graph.text));
+      promises[i].set_value(
+          guarded([&] { return cache_.get_or_compile(executor_, jobs[i].graph.text); }));
   };
   std::vector<std::jthread> threads;
   const size_t cores = std::max(1u, std::thread::hardware_concurrency());
-  for (size_t i = 0; i < std::min(cores, jobs.size()); ++i) threads.emplace_back(compile);
+  // Where the system has no more threads, fewer do; the last resort is this one.
+  static_cast<void>(guarded([&]() -> Status {
+    for (size_t i = 0; i < std::min(cores, jobs.size()); ++i) threads.emplace_back(compile);
+    return ok_status();
+  }));
+  if (threads.empty()) compile();
   const auto collect = [&]() -> Status {
     for (const Job& job : jobs)
       CONTINUO_RETURN_IF_ERROR(weights_.load(job.graph.weights, options_.show_progress));
@@ -141,7 +149,7 @@ Status Stepper::prepare(std::span<const StepKey> keys,
     }
     return ok_status();
   };
-  Status status = collect();
+  Status status = guarded(collect);
   next = jobs.size();  // after an error the rest is not begun
   return status;
 }

@@ -235,6 +235,14 @@ class StepperChecks : public testing::Test {
   Loaded loaded_{executor_};
 };
 
+TEST_F(StepperChecks, NoMemoryWhileCompilingIsAnError) {
+  executor_.compile_throws = true;
+  const Status status = loaded_.stepper.prepare({1, 3, 0, Head::kLast});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(status.error().message, "out of memory");
+}
+
 TEST_F(StepperChecks, Slots) {
   EXPECT_EQ(refusal([](StepInput& i) { i.slot[1] = 3; }),
             "row 1: wanted a slot of its own below 3, got 3");

@@ -3,9 +3,9 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
-#include <new>
 #include <thread>
 
+#include "base/guard.h"
 #include "base/half.h"
 #include "base/progress.h"
 
@@ -172,6 +172,7 @@ Status Weights::load(const std::vector<WeightSpec>& specs, bool show_progress) {
   std::atomic<size_t> next{0};
   std::mutex mutex;
   Status failure;
+  bool thrown = false;
   const auto read_some = [&] {
     for (size_t i = next++; i < wanted.size(); i = next++) {
       const WeightSpec& spec = *wanted[i];
@@ -209,19 +210,28 @@ Status Weights::load(const std::vector<WeightSpec>& specs, bool show_progress) {
     }
   };
   const auto reader = [&] {
-    try {
+    Status read = guarded([&]() -> Status {
       read_some();
-    } catch (const std::bad_alloc&) {
-      const std::lock_guard lock(mutex);
-      failure = error(ErrorCode::kResourceExhausted,
-                      "out of memory after {} of {} bytes of weights", bytes_, total);
-    }
+      return ok_status();
+    });
+    if (read.ok()) return;
+    const std::lock_guard lock(mutex);
+    failure = std::move(read).error();
+    thrown = true;
   };
   std::vector<std::thread> threads;
   const unsigned count = std::max(1u, std::min(8u, std::thread::hardware_concurrency()));
-  for (unsigned i = 1; i < count; ++i) threads.emplace_back(reader);
+  // Where the system has no more threads, fewer read.
+  static_cast<void>(guarded([&]() -> Status {
+    threads.reserve(count);
+    for (unsigned i = 1; i < count; ++i) threads.emplace_back(reader);
+    return ok_status();
+  }));
   reader();
   for (std::thread& thread : threads) thread.join();
+  if (thrown)
+    return with_context(std::move(failure).error(),
+                        fmt::format("after {} of {} bytes of weights", bytes_, total));
   return failure;
 }
 

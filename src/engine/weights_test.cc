@@ -212,5 +212,18 @@ TEST_F(WeightsTest, UploadErrorsNameTheWeight) {
   EXPECT_EQ(status.error().message, "layer.w: the device is full");
 }
 
+// On a thread of its own: the exception must not leave it.
+TEST_F(WeightsTest, NoMemoryWhileLoadingIsAnError) {
+  Weights weights(executor_, open(Builder().add("w", "F32", {2, 3}, count_to(6))));
+  executor_.upload_throws = true;
+  const WeightSpec spec{"w", DType::kF32, {3, 2}, {"w"}, {2, 3}, true};
+  const Status status = weights.load({spec}, false);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(status.error().message, "after 0 of 24 bytes of weights: out of memory");
+  executor_.upload_throws = false;
+  EXPECT_TRUE(weights.load({spec}, false).ok());
+}
+
 }  // namespace
 }  // namespace continuo::engine

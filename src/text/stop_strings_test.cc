@@ -55,7 +55,7 @@ TEST(StopStrings, NeverSplitsACharacter) {
 }
 
 TEST(StopStrings, NoneAndEmptyOnesPassEverything) {
-  StopStrings none({});
+  StopStrings none(std::vector<std::string>{});
   EXPECT_EQ(none.push("text"), "text");
   StopStrings empty({""});
   EXPECT_EQ(empty.push("text"), "text");
