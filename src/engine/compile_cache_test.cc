@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@
 #include <functional>
 #include <iterator>
 #include <thread>
+
+#include "engine/compile_cache_entry.h"
 
 namespace continuo::engine {
 namespace {
@@ -67,8 +70,14 @@ class TextExecutor final : public Executor {
 
 class CompileCacheTest : public testing::Test {
  protected:
-  CompileCacheTest() { fs::remove_all(folder_); }
-  ~CompileCacheTest() override { fs::remove_all(folder_); }
+  CompileCacheTest() {
+    fs::remove_all(folder_);
+    setenv("XDG_STATE_HOME", (folder_ + ".state").c_str(), 1);
+  }
+  ~CompileCacheTest() override {
+    unsetenv("XDG_STATE_HOME");
+    fs::remove_all(fs::path(folder_).parent_path());
+  }
 
   CompileCache cache(uint64_t max_bytes = 1 << 20) const {
     return CompileCache({folder_, max_bytes});
@@ -88,6 +97,12 @@ class CompileCacheTest : public testing::Test {
   }
   static void write(const std::string& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary) << bytes;
+  }
+  std::string secret_path() const { return folder_ + ".state/continuo/compile-cache.key"; }
+  static mode_t mode(const std::string& path) {
+    struct stat status {};
+    EXPECT_EQ(lstat(path.c_str(), &status), 0) << path;
+    return status.st_mode & 07777;
   }
   size_t files() const {
     return static_cast<size_t>(
@@ -216,6 +231,7 @@ TEST_F(CompileCacheTest, ClearsWhatAKilledWriterLeftButNothingElse) {
 TEST_F(CompileCacheTest, WorksWithoutAPlaceToWriteTo) {
   fs::create_directories(fs::path(folder_).parent_path());
   write(folder_, "a file where the folder should be");
+  EXPECT_TRUE(cache().check_named().ok()) << "no use, but no danger";
   EXPECT_EQ(second_start(), "compiled");
   EXPECT_EQ(second_start(), "compiled");
 }
@@ -300,6 +316,110 @@ TEST_F(CompileCacheTest, ProcessesMayWriteTheSameEntries) {
   }
   for (const auto& file : fs::directory_iterator(folder_))
     EXPECT_EQ(file.path().extension(), ".executable") << file.path();
+}
+
+// --- what other users may do ---
+
+TEST_F(CompileCacheTest, FoldersAndFilesAreTheUsersAlone) {
+  const mode_t before = umask(0);
+  EXPECT_EQ(second_start(), "compiled");
+  umask(before);
+  EXPECT_EQ(mode(folder_), 0700u);
+  EXPECT_EQ(mode(fs::path(folder_).parent_path()), 0700u);
+  EXPECT_EQ(mode(entry()), 0600u);
+  EXPECT_EQ(mode(secret_path()), 0600u);
+  EXPECT_EQ(mode(fs::path(secret_path()).parent_path()), 0700u);
+  EXPECT_EQ(read(secret_path()).size(), kEntrySecretBytes);
+}
+
+TEST_F(CompileCacheTest, AFolderThatOthersMayWriteToIsNotUsed) {
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(second_start(), "loaded");
+  for (const mode_t shared : {0720u, 0702u, 0777u, 01777u}) {
+    ASSERT_EQ(chmod(folder_.c_str(), shared), 0);
+    EXPECT_EQ(second_start(), "compiled") << shared;
+    const Status named = cache().check_named();
+    ASSERT_FALSE(named.ok());
+    EXPECT_THAT(named.error().message, testing::HasSubstr("other users may write to it"));
+  }
+  ASSERT_EQ(chmod(folder_.c_str(), 0755), 0);
+  EXPECT_EQ(second_start(), "loaded");
+  EXPECT_TRUE(cache().check_named().ok());
+}
+
+TEST_F(CompileCacheTest, ALinkToAFolderIsNotUsed) {
+  EXPECT_EQ(second_start(), "compiled");
+  fs::rename(folder_, folder_ + ".elsewhere");
+  fs::create_symlink(folder_ + ".elsewhere", folder_);
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_THAT(cache().check_named().error().message, testing::HasSubstr("symbolic link"));
+  EXPECT_THAT(CompileCache({folder_ + "/"}).check_named().error().message,
+              testing::HasSubstr("symbolic link"));
+}
+
+TEST_F(CompileCacheTest, AnEntryThatOthersMayWriteToOrALinkMeansRebuild) {
+  EXPECT_EQ(second_start(), "compiled");
+  ASSERT_EQ(chmod(entry().c_str(), 0622), 0);
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(mode(entry()), 0600u);
+  EXPECT_EQ(second_start(), "loaded");
+  fs::rename(entry(), entry() + ".moved");
+  fs::create_symlink(entry() + ".moved", entry());
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(second_start(), "loaded");
+}
+
+// Only root can give files away.
+TEST_F(CompileCacheTest, WhatAnotherUserOwnsIsNotUsed) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  constexpr uid_t kOther = 65534;
+  EXPECT_EQ(second_start(), "compiled");
+  ASSERT_EQ(chown(entry().c_str(), kOther, gid_t(-1)), 0);
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(second_start(), "loaded") << "renamed over the other's";
+  ASSERT_EQ(chown(folder_.c_str(), kOther, gid_t(-1)), 0);
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_THAT(cache().check_named().error().message, testing::HasSubstr("belongs to user 65534"));
+}
+
+TEST_F(CompileCacheTest, AnEntrySignedWithAnotherSecretMeansRebuild) {
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(second_start(), "loaded");
+  write(secret_path(), std::string(kEntrySecretBytes, 's'));
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(second_start(), "loaded");
+  write(secret_path(), "cut");  // as a crash leaves it
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(read(secret_path()).size(), kEntrySecretBytes);
+  EXPECT_EQ(second_start(), "loaded");
+}
+
+TEST_F(CompileCacheTest, WithoutASecretOfItsOwnNothingIsKept) {
+  EXPECT_EQ(second_start(), "compiled");
+  ASSERT_EQ(chmod(secret_path().c_str(), 0640), 0);
+  EXPECT_EQ(second_start(), "compiled");
+  EXPECT_EQ(second_start(), "compiled");
+  ASSERT_EQ(chmod(secret_path().c_str(), 0600), 0);
+  EXPECT_EQ(second_start(), "loaded");
+}
+
+TEST_F(CompileCacheTest, ProcessesThatStartTogetherAgreeOnTheSecret) {
+  std::vector<pid_t> children;
+  for (int i = 0; i < 8; ++i) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      const auto mine = cache_secret();
+      _exit(mine.ok() && *mine == read(secret_path()) ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
 }
 
 // The same on a real plugin: what is loaded computes what was compiled.

@@ -74,6 +74,7 @@ Result<std::unique_ptr<LoadedModel>> load_model(const LoadOptions& options) {
   CONTINUO_TRY(loaded->target,
                target_for(loaded->executor->target(), options.dtype, options.attention));
   loaded->cache = std::make_unique<CompileCache>(CompileCacheOptions{options.cache_dir});
+  CONTINUO_RETURN_IF_ERROR(loaded->cache->check_named());
   loaded->weights = std::make_unique<Weights>(*loaded->executor, *loaded->checkpoint.tensors);
   return loaded;
 }

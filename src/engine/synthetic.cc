@@ -127,6 +127,7 @@ Result<std::unique_ptr<LoadedModel>> load_synthetic(const LoadOptions& options) 
                models::write_step(*loaded->model, {1, 1, 1, 16}, loaded->target));
   loaded->checkpoint.tensors = std::make_unique<SyntheticSource>(step.weights);
   loaded->cache = std::make_unique<CompileCache>(CompileCacheOptions{options.cache_dir});
+  CONTINUO_RETURN_IF_ERROR(loaded->cache->check_named());
   loaded->weights = std::make_unique<Weights>(*loaded->executor, *loaded->checkpoint.tensors);
   return loaded;
 }
