@@ -15,7 +15,9 @@ Status DeviceRunner::prepare(
       CONTINUO_RETURN_IF_ERROR(stepper_->prepare_choices(key.rows));
   // A GPU loads a program's kernels when it first runs: a tenth of a second that no client waits.
   if (stepper_->target().platform != "cpu") CONTINUO_RETURN_IF_ERROR(stepper_->warm_up(keys));
-  return stepper_->options().slots > 1 ? stepper_->state().prepare_forks() : ok_status();
+  if (stepper_->options().slots > 1) CONTINUO_RETURN_IF_ERROR(stepper_->state().prepare_forks());
+  prepared_.insert(keys.begin(), keys.end());
+  return ok_status();
 }
 
 Status DeviceRunner::fork(const SlotFork& fork) {

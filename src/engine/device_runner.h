@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "engine/step_runner.h"
@@ -17,6 +18,7 @@ class DeviceRunner final : public StepRunner {
   Status prepare(
       std::span<const StepKey> keys,
       const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) override;
+  bool prepared(const StepKey& key) const override { return prepared_.contains(key); }
   Status fork(const SlotFork& fork) override;
   Status set_line(int32_t slot, const SlotLine& line) override;
   Status launch(const StepKey& key, const StepInput& input) override;
@@ -30,6 +32,7 @@ class DeviceRunner final : public StepRunner {
     std::vector<size_t> logits_of;
   };
   std::deque<Launched> launched_;
+  std::set<StepKey> prepared_;
 };
 
 }  // namespace continuo::engine

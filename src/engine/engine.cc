@@ -57,11 +57,14 @@ Engine::Impl::Impl(EngineParts parts, EngineOptions given, SchedulerOptions sche
       tokenizer_(parts.tokenizer),
       vocab_(parts.vocab),
       runner_(std::move(parts.runner)),
-      scheduler_(std::move(scheduling)) {}
+      scheduler_(std::move(scheduling)),
+      clock_(options.step_timeout_s) {}
 
 Engine::Impl::~Impl() {
   mailbox.close();
   if (thread_.joinable()) thread_.join();
+  mailbox.stop_watch();  // until here it answers for a step thread that does not come back
+  if (watchdog_.joinable()) watchdog_.join();
 }
 
 Status Engine::Impl::prepare() {
@@ -74,6 +77,7 @@ void Engine::Impl::start() {
   shape.slots = options.slots;
   shape.context = options.context;
   report();
+  watchdog_ = std::thread([this] { watch(); });
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -103,6 +107,7 @@ EngineStats Engine::Impl::stats() const {
     result = stats_;
   }
   result.waiting = mailbox.waiting();
+  result.health = hung_ ? Health::kHung : failing_ ? Health::kFailing : Health::kOk;
   if (!compiling) return result;
   const CompileCacheStats built = compiling();
   result.compiled = built.compiled;
@@ -141,11 +146,26 @@ Result<uint64_t> Engine::submit(Request request) {
 void Engine::cancel(uint64_t request) { impl_->mailbox.cancel(request); }
 
 bool Engine::drain(TimePoint limit) {
-  impl_->mailbox.refuse_more("the engine is shutting down and takes no more requests");
-  if (impl_->mailbox.wait_idle(limit)) return true;
-  impl_->mailbox.close();
-  impl_->mailbox.wait_idle(TimePoint::max());
+  constexpr std::chrono::seconds kEnds{2};
+  Mailbox& mailbox = impl_->mailbox;
+  mailbox.refuse_more("the engine is shutting down and takes no more requests");
+  // In pieces, so that a hang found meanwhile ends the wait.
+  while (std::chrono::steady_clock::now() < limit && stats().health != Health::kHung) {
+    const TimePoint piece = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+    if (mailbox.wait_idle(std::min(limit, piece))) return true;
+  }
+  mailbox.close();
+  const TimePoint last = std::chrono::steady_clock::now() + kEnds;
+  // Answered by the watchdog, a request is not yet gone: the step thread may still be coming.
+  if (mailbox.wait_answered(last))
+    mailbox.wait_idle(
+        std::min(last, std::chrono::steady_clock::now() + std::chrono::milliseconds(500)));
   return false;
+}
+
+bool Engine::stop(TimePoint limit) {
+  impl_->mailbox.close();
+  return impl_->mailbox.wait_left(limit);
 }
 
 EngineStats Engine::stats() const { return impl_->stats(); }

@@ -62,6 +62,12 @@ struct EngineOptions {
     double seconds = 0;  // since the step before was read, or since its own launch if later
   };
   std::function<void(const StepRecord&)> on_step;
+  // A step that takes longer hangs, unless it is slow by nature (StepClock); 0 = no limit. What
+  // compiles, loads or sets up is no step.
+  double step_timeout_s = 120;
+  // On the watchdog's thread, once, before the requests are told: a hanging engine answers them all
+  // with kError, takes no more and never recovers; its process should end. Quick; must not throw.
+  std::function<void(const std::string& what)> on_hang;
 };
 
 // The positions a slot must hold for a prompt and an answer of these lengths: a power of two, so
@@ -78,8 +84,15 @@ struct SlotStats {
   double seconds = 0;     // since it was admitted
 };
 
+enum class Health {
+  kOk,
+  kFailing,  // the last steps all failed, or the state cannot be made anew; one that works ends it
+  kHung,     // a step does not end; for ever
+};
+
 // A consistent picture taken between two steps.
 struct EngineStats {
+  Health health = Health::kOk;  // of now
   int64_t slots = 0, context = 0;
   int64_t waiting = 0;                        // requests in the queue
   int64_t running = 0;                        // sequences admitted and not ended
@@ -104,7 +117,7 @@ class Engine {
                                                 const text::Tokenizer* tokenizer,
                                                 const EngineOptions& options);
   static Result<std::unique_ptr<Engine>> create(EngineParts parts, const EngineOptions& options);
-  // Cancels what is left and joins the step thread.
+  // Cancels what is left and joins the step thread; see stop().
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -115,8 +128,12 @@ class Engine {
   // Ends what is still alive of a request; its events say kCancelled. An unknown id does nothing.
   void cancel(uint64_t request);
   // Takes no more requests, waits until all have ended or until `limit`, then cancels the rest and
-  // waits for their ends. Returns whether all ended by themselves.
+  // waits for their ends, which come even where a step hangs. Returns whether all ended by
+  // themselves.
   bool drain(TimePoint limit);
+  // Ends everything and waits for the step thread to go, until `limit`; false if it does not come
+  // back from the device. The engine can then not be destroyed: end the process.
+  bool stop(TimePoint limit);
   EngineStats stats() const;
   const EngineOptions& options() const;  // as they are in force: no zeros, no empty lists
   // Tokens that end an answer unless a request ignores them.

@@ -43,9 +43,10 @@ class FakeRunner final : public StepRunner {
 
   Status prepare(std::span<const StepKey> keys,
                  const std::function<void(const std::string&, int64_t, int64_t)>&) override {
-    prepared = keys.size();
+    keys_prepared = keys.size();
     return ok_status();
   }
+  bool prepared(const StepKey&) const override { return true; }
   Status fork(const SlotFork& fork) override {
     call("fork");
     slots_.at(size_t(fork.to)) = slots_.at(size_t(fork.from));
@@ -115,7 +116,7 @@ class FakeRunner final : public StepRunner {
   std::atomic<int> resets{0}, order_errors{0};
   // Hears each call on the step thread before it acts; may throw or wait. Set before submitting.
   std::function<void(const std::string& call)> on_call;
-  std::atomic<size_t> prepared{0};
+  std::atomic<size_t> keys_prepared{0};
   std::atomic<int> lines{0}, chooser_steps{0}, host_rows{0};
   // The slots in each decode step, by launch; once nothing runs.
   const std::vector<std::set<int32_t>>& rows_of_launches() const { return rows_of_launches_; }

@@ -1,6 +1,7 @@
 // The engine's inside: the step thread's loop, and what the engine's other threads share with it.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -11,11 +12,13 @@
 #include <thread>
 #include <vector>
 
+#include "base/guard.h"
 #include "engine/answer.h"
 #include "engine/delivery.h"
 #include "engine/engine.h"
 #include "engine/mailbox.h"
 #include "engine/scheduler.h"
+#include "engine/step_clock.h"
 #include "engine/step_runner.h"
 
 namespace continuo::engine {
@@ -56,6 +59,7 @@ class Engine::Impl {
   struct InFlight {
     StepPlan plan;
     TimePoint launched;
+    bool measured = true;  // false: the loop has compiled meanwhile
   };
 
   // --- the loop (engine_loop.cc) ---
@@ -73,6 +77,20 @@ class Engine::Impl {
   void recover(Error failure);
   void fail_one(uint64_t request, Error failure);
   void give_up(uint64_t request, FinishReason reason, const std::string& why);
+  Status ready(const StepKey& key);
+  void remake();
+  void try_again();
+  // A call of the device, under the watchdog's eyes.
+  template <typename Call>
+  auto watched(const StepKey& key, Call&& call) {
+    clock_.begin(key);
+    auto result = guarded(std::forward<Call>(call));
+    clock_.end();
+    return result;
+  }
+  // --- the watchdog (engine_watch.cc) ---
+  void watch();
+  void hang(const std::string& what);
   // --- what others hear (engine_publish.cc) ---
   void take_tokens(const StepPlan& plan, const StepResult& result);
   bool take_token(const StepSample& sample, const StepResult& result, TimePoint now, Event& event);
@@ -95,12 +113,16 @@ class Engine::Impl {
   std::deque<InFlight> in_flight_;     // launched, not collected
   std::string failure_;                // of the step that failed last
   bool broken_ = false;                // the state could not be made anew
+  StepKey last_key_;                   // of the step launched last
+  int64_t failed_in_row_ = 0;          // steps
+  StepClock clock_;
+  std::atomic<bool> failing_{false}, hung_{false};
   TimePoint last_collected_{};
   int64_t steps_ = 0, prefill_steps_ = 0, failed_steps_ = 0;
 
   mutable std::mutex stats_mutex_;
   EngineStats stats_;  // guarded by stats_mutex_
-  std::thread thread_;
+  std::thread thread_, watchdog_;
 };
 
 }  // namespace continuo::engine

@@ -18,6 +18,7 @@ void Engine::Impl::loop() {
     });
     if (!done.ok()) recover(std::move(done).error());
   }
+  mailbox.leave();
 }
 
 // False when the engine is closed and everything has ended.
@@ -37,16 +38,49 @@ bool Engine::Impl::turn() {
 
 // Takes what others sent; false when the engine is closed and everything has ended.
 bool Engine::Impl::receive() {
-  const Mail mail = mailbox.take(active_.empty() && in_flight_.empty());
+  constexpr std::chrono::seconds kTryAgain{2};
+  const bool nothing_to_do = active_.empty() && in_flight_.empty();
+  const Mail mail =
+      mailbox.take(nothing_to_do, failing_ ? Clock::now() + kTryAgain : TimePoint::max());
   for (const auto& each : mail.submissions) admit(each);
   for (const uint64_t id : mail.cancels) scheduler_.cancel(id);
-  if (mail.closed) end_all();
-  if (broken_ && !active_.empty()) {
-    Status made = guarded([&] { return runner_->reset(); });
-    broken_ = !made.ok();
-    if (broken_) fail(std::move(made).error());
+  if (mail.closed) {
+    end_all();
+    return false;
   }
-  return !mail.closed;
+  if (broken_ && !active_.empty()) remake();
+  if (failing_ && active_.empty() && in_flight_.empty()) try_again();
+  return true;
+}
+
+void Engine::Impl::remake() {
+  Status made = watched(last_key_, [&] { return runner_->reset(); });
+  broken_ = !made.ok();
+  if (broken_) fail(std::move(made).error());
+}
+
+// Where steps fail nobody sends requests any more: an idle step, which leaves no trace, tells
+// whether they work again.
+void Engine::Impl::try_again() {
+  if (broken_) remake();
+  if (broken_) return;
+  const std::vector<StepKey> keys = scheduler_.keys();
+  const auto decode = std::find_if(keys.begin(), keys.end(), [&](const StepKey& key) {
+    return key.rows == options.slots && key.columns == 1;
+  });
+  if (decode == keys.end()) return;
+  StepPlan idle{.key = *decode};
+  for (int32_t slot = 0; slot < options.slots; ++slot) idle.rows.push_back({.slot = slot});
+  Status ran = ready(idle.key);
+  if (ran.ok()) ran = watched(idle.key, [&] { return runner_->launch(idle.key, input_of(idle)); });
+  if (ran.ok()) {
+    auto result = watched(idle.key, [&] { return runner_->collect(false); });
+    if (!result.ok()) ran = std::move(result).error();
+  }
+  if (!ran.ok()) return fail(std::move(ran).error());
+  failed_in_row_ = 0;
+  failing_ = false;
+  spdlog::info("steps work again");
 }
 
 void Engine::Impl::end_all() {
@@ -139,15 +173,26 @@ Status Engine::Impl::set_lines(const StepPlan& plan) {
   return ok_status();
 }
 
+// Compiles what a step needs where that has not been done ahead. It is no step: the watchdog does
+// not count it, and what is under way meanwhile measures nothing.
+Status Engine::Impl::ready(const StepKey& key) {
+  if (runner_->prepared(key)) return ok_status();
+  for (InFlight& each : in_flight_) each.measured = false;
+  return guarded([&] { return runner_->prepare({&key, 1}, {}); });
+}
+
 bool Engine::Impl::launch(const StepPlan& plan, TimePoint now) {
+  last_key_ = plan.key;
   for (const StepRow& row : plan.rows)
     if (row.length > 0 && row.start == 0) active_.at(row.sequence.request).started = now;
+  Status status = ready(plan.key);
   in_flight_.push_back({plan, now});  // first: what is launched must not be forgotten
-  Status status = guarded([&]() -> Status {
-    for (const SlotFork& fork : plan.forks) CONTINUO_RETURN_IF_ERROR(runner_->fork(fork));
-    CONTINUO_RETURN_IF_ERROR(set_lines(plan));
-    return runner_->launch(plan.key, input_of(plan));
-  });
+  if (status.ok())
+    status = watched(plan.key, [&]() -> Status {
+      for (const SlotFork& fork : plan.forks) CONTINUO_RETURN_IF_ERROR(runner_->fork(fork));
+      CONTINUO_RETURN_IF_ERROR(set_lines(plan));
+      return runner_->launch(plan.key, input_of(plan));
+    });
   if (!status.ok()) {
     fail(std::move(status).error());
     return false;
@@ -159,11 +204,13 @@ bool Engine::Impl::launch(const StepPlan& plan, TimePoint now) {
 bool Engine::Impl::collect() {
   const InFlight step = std::move(in_flight_.front());
   in_flight_.pop_front();
-  auto result = guarded([&] { return runner_->collect(); });
+  auto result = watched(step.plan.key, [&] { return runner_->collect(); });
   if (!result.ok()) {
     fail(std::move(result).error());
     return false;
   }
+  failed_in_row_ = 0;
+  failing_ = false;
   record(step, Clock::now());
   take_tokens(step.plan, *result);
   return true;
@@ -171,12 +218,14 @@ bool Engine::Impl::collect() {
 
 // A failed step has taken the state with it.
 void Engine::Impl::fail(Error failure) {
+  constexpr int64_t kFailing = 3;  // in a row
   spdlog::error("a step failed: {}", failure.message);
   failure_ = std::move(failure.message);
   ++failed_steps_;
   in_flight_.clear();
-  const Status made = guarded([&] { return runner_->reset(); });
+  const Status made = watched(last_key_, [&] { return runner_->reset(); });
   broken_ = !made.ok();
+  failing_ = broken_ || ++failed_in_row_ >= kFailing;
   if (broken_) spdlog::error("the state could not be made anew: {}", made.error().message);
   scheduler_.fail_all(broken_);
   publish({});
@@ -191,7 +240,8 @@ void Engine::Impl::fail(Error failure) {
 // What no request can be blamed for is a failed step. Where even that fails, it has freed
 // something: memory comes back as requests end.
 void Engine::Impl::recover(Error failure) {
-  while (true) {
+  constexpr int kAttempts = 200;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const Status done = guarded([&]() -> Status {
       fail(std::move(failure));
       return ok_status();
@@ -199,6 +249,10 @@ void Engine::Impl::recover(Error failure) {
     if (done.ok()) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
+  static_cast<void>(guarded([&]() -> Status {
+    hang("the loop cannot recover");
+    return ok_status();
+  }));
 }
 
 // Ends one request; its event says why.

@@ -131,6 +131,7 @@ void Engine::Impl::record(const InFlight& step, TimePoint now) {
   }
   prefill_steps_ += record.prefill;
   record.seconds = seconds(std::max(step.launched, last_collected_), now);
+  if (step.measured) clock_.ran(step.plan.key, record.seconds);
   last_collected_ = now;
   if (!options.on_step) return;
   const Status heard = guarded([&]() -> Status {

@@ -24,6 +24,7 @@ Result<uint64_t> Mailbox::submit(std::shared_ptr<const Request> request) {
   }
   last_id_ = id;
   came_.notify_one();
+  tick_.notify_one();
   return id;
 }
 
@@ -44,6 +45,7 @@ void Mailbox::refuse_more(const char* why) {
 void Mailbox::close() {
   const std::lock_guard lock(mutex_);
   if (refusing_ == nullptr) refusing_ = "the engine is shutting down and takes no more requests";
+  if (!mail_.closed) closed_ = Clock::now();
   mail_.closed = true;
   came_.notify_one();
 }
@@ -53,6 +55,64 @@ bool Mailbox::wait_idle(TimePoint limit) {
   if (limit != TimePoint::max()) return idle_.wait_until(lock, limit, [&] { return idle(); });
   idle_.wait(lock, [&] { return idle(); });
   return true;
+}
+
+bool Mailbox::answered() const {
+  return std::none_of(tickets_.begin(), tickets_.end(),
+                      [](const auto& each) { return each.second.delivery->open(); });
+}
+
+// The watchdog answers at its ticks; it does not tell.
+bool Mailbox::wait_answered(TimePoint limit) {
+  std::unique_lock lock(mutex_);
+  while (!answered() && Clock::now() < limit) idle_.wait_for(lock, std::chrono::milliseconds(10));
+  return answered();
+}
+
+bool Mailbox::wait_left(TimePoint limit) {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_until(lock, limit, [&] { return left_; });
+}
+
+void Mailbox::leave() {
+  const std::lock_guard lock(mutex_);
+  left_ = true;
+  idle_.notify_all();
+}
+
+bool Mailbox::wait_tick(TimePoint::duration tick, TimePoint::duration idle_tick) {
+  std::unique_lock lock(mutex_);
+  const bool busy = !tickets_.empty() || alive_ > 0;
+  const auto woken = [&] { return unwatched_ || (!busy && !tickets_.empty()); };
+  tick_.wait_for(lock, busy ? tick : idle_tick, woken);
+  return !unwatched_;
+}
+
+void Mailbox::stop_watch() {
+  const std::lock_guard lock(mutex_);
+  unwatched_ = true;
+  tick_.notify_all();
+}
+
+std::vector<Mailbox::Due> Mailbox::due(TimePoint since) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Due> found;
+  for (const auto& [id, ticket] : tickets_) {
+    if (!ticket.delivery->open()) continue;
+    if (std::min(ticket.cancelled, closed_) <= since)
+      found.push_back({ticket.delivery, FinishReason::kCancelled});
+    else if (ticket.delivery->request()->deadline <= since)
+      found.push_back({ticket.delivery, FinishReason::kDeadline});
+  }
+  return found;
+}
+
+std::vector<std::shared_ptr<Delivery>> Mailbox::open() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Delivery>> found;
+  for (const auto& [id, ticket] : tickets_)
+    if (ticket.delivery->open()) found.push_back(ticket.delivery);
+  return found;
 }
 
 Mail Mailbox::take(bool nothing_to_do, TimePoint limit) {

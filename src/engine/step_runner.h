@@ -20,7 +20,7 @@ struct StepResult {
   std::vector<int32_t> report;  // [R, report_width(V)], or empty where no choice wants one
 };
 
-// One thread, the step thread, after prepare().
+// One thread, the step thread, after the first prepare().
 class StepRunner {
  public:
   virtual ~StepRunner() = default;
@@ -28,6 +28,8 @@ class StepRunner {
   virtual Status prepare(
       std::span<const StepKey> keys,
       const std::function<void(const std::string&, int64_t, int64_t)>& on_progress) = 0;
+  // Whether launch() of this key compiles and loads nothing.
+  virtual bool prepared(const StepKey& key) const = 0;
   virtual Status fork(const SlotFork& fork) = 0;
   // Tells the device of a slot's answer, before the first of its steps whose choices are penalised.
   virtual Status set_line(int32_t slot, const SlotLine& line) = 0;
