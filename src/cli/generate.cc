@@ -162,8 +162,7 @@ Result<int> run(Options& options) {
   request.on_event = [shared](const engine::Event& event) { shared->take(event); };
   CONTINUO_TRY(const uint64_t id, engine->submit(request));
   const engine::Event& end = printer.wait([&] { engine->cancel(id); });
-  if (*end.finish == engine::FinishReason::kError)
-    return error(ErrorCode::kUnavailable, "{}", end.error);
+  if (!end.error.empty()) return error(ErrorCode::kUnavailable, "{}", end.error);
   figures.first_token = figures.ready + end.timings.queued_s + end.timings.prefill_s;
   figures.executables = loaded->cache->stats();
   if (options.json) {

@@ -38,6 +38,8 @@ const char* to_string(FinishReason reason) {
       return "deadline";
     case FinishReason::kError:
       return "error";
+    case FinishReason::kNotFinite:
+      return "not_finite";
   }
   return "unknown";
 }

@@ -105,6 +105,7 @@ struct EngineStats {
   int64_t prompt_tokens = 0, generated_tokens = 0;
   int64_t discarded_tokens = 0;  // sampled for a sequence that had ended: the price of overlap
   int64_t steps = 0, prefill_steps = 0, failed_steps = 0;
+  int64_t not_finite = 0;            // requests ended with kNotFinite
   int64_t compiled = 0, loaded = 0;  // executables built, and read from the cache
   double compile_seconds = 0;
 };

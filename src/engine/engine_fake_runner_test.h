@@ -17,6 +17,7 @@
 namespace continuo::engine {
 
 constexpr int32_t kFakeVocab = 97, kFakeEos = 3;
+constexpr int32_t kFakeNan = 96;  // a row that is fed it computes nothing to choose from
 
 inline int32_t fake_token(const History& history) {
   return static_cast<int32_t>((history.hash >> 7) % kFakeVocab);
@@ -78,6 +79,9 @@ class FakeRunner final : public StepRunner {
             uint64_t(fed ? last_.at(slot) : input.tokens[r * size_t(key.columns) + size_t(i)]));
       }
       tokens[r] = last_[slot] = fake_token(slots_[slot]);
+      for (int32_t i = 0; i < input.length[r]; ++i)
+        if (input.feed[r] == 0 && input.tokens[r * size_t(key.columns) + size_t(i)] == kFakeNan)
+          tokens[r] = -1;
     }
     launched_.push_back({tokens, input.choices.size(), input.logits_of});
     return ok_status();

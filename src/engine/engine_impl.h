@@ -92,6 +92,7 @@ class Engine::Impl {
   void watch();
   void hang(const std::string& what);
   // --- what others hear (engine_publish.cc) ---
+  void end_not_finite(const StepPlan& plan, const StepResult& result);
   void take_tokens(const StepPlan& plan, const StepResult& result);
   bool take_token(const StepSample& sample, const StepResult& result, TimePoint now, Event& event);
   void publish(std::vector<Event> events);
@@ -119,6 +120,7 @@ class Engine::Impl {
   std::atomic<bool> failing_{false}, hung_{false};
   TimePoint last_collected_{};
   int64_t steps_ = 0, prefill_steps_ = 0, failed_steps_ = 0;
+  int64_t not_finite_ = 0;
 
   mutable std::mutex stats_mutex_;
   EngineStats stats_;  // guarded by stats_mutex_

@@ -24,6 +24,8 @@ FinishReason reason_of(EndReason reason) {
       return FinishReason::kCancelled;
     case EndReason::kDeadline:
       return FinishReason::kDeadline;
+    case EndReason::kNotFinite:
+      return FinishReason::kNotFinite;
     case EndReason::kFailed:
       break;
   }
@@ -31,6 +33,19 @@ FinishReason reason_of(EndReason reason) {
 }
 
 }  // namespace
+
+// Ends the requests for which the model computed nothing to choose from: a row's own weights or
+// inputs did that, so that the other rows' tokens stand.
+void Engine::Impl::end_not_finite(const StepPlan& plan, const StepResult& result) {
+  for (size_t r = 0; r < plan.rows.size(); ++r) {
+    const StepRow& row = plan.rows[r];
+    if (row.length == 0 || result.tokens[r] >= 0) continue;
+    if (!scheduler_.cancel(row.sequence.request, EndReason::kNotFinite)) continue;
+    ++not_finite_;
+    spdlog::error("request {}: its logits are not finite numbers after position {}",
+                  row.sequence.request, row.start + row.length - 1);
+  }
+}
 
 // Chooses where the host has to, and tells the scheduler whose answers have ended. A token that
 // cannot be taken ends its request alone.
@@ -40,6 +55,7 @@ void Engine::Impl::take_tokens(const StepPlan& plan, const StepResult& result) {
   std::vector<SequenceId> stopped;
   events.reserve(plan.samples.size());
   stopped.reserve(plan.samples.size());
+  end_not_finite(plan, result);
   for (const StepSample& sample : plan.samples) {
     if (!scheduler_.alive(sample.sequence)) continue;
     Event event{.request = sample.sequence.request, .choice = sample.sequence.choice};
@@ -95,6 +111,8 @@ void Engine::Impl::finish(Event& event, const EndedSequence& ended) {
   Status told = guarded([&]() -> Status {
     if (event.finish == FinishReason::kError)
       event.error = active.failure.empty() ? failure_ : active.failure;
+    if (event.finish == FinishReason::kNotFinite)
+      event.error = "the model computed logits that are not finite numbers for this request";
     active.answers[static_cast<size_t>(event.choice)].finish(event);
     return ok_status();
   });
@@ -167,6 +185,7 @@ EngineStats Engine::Impl::stats_now() const {
   stats.steps = steps_;
   stats.prefill_steps = prefill_steps_;
   stats.failed_steps = failed_steps_;
+  stats.not_finite = not_finite_;
   return stats;
 }
 

@@ -230,6 +230,31 @@ TEST_P(EngineTest, AFailedStepEndsWhatRunsAndTheQueueGoesOn) {
   }
 }
 
+TEST_P(EngineTest, ARowThatIsNotFiniteEndsItsRequestAlone) {
+  std::vector<int32_t> bad = long_prompt(30);
+  bad[1] = kFakeNan;  // in the first of several chunks
+  Listener healthy, spoilt, last, both;
+  submit(request(long_prompt(20), 20, healthy));
+  submit(request(bad, 9, spoilt));
+  submit(request({5, kFakeNan}, 9, last));
+  Request several = request({kFakeNan, 5}, 9, both);
+  several.choices = 2;
+  submit(several);
+  for (Listener* each : {&healthy, &spoilt, &last, &both}) each->wait();
+  EXPECT_EQ(healthy.tokens(), fake_answer(long_prompt(20), 20, kContext));
+  for (Listener* each : {&spoilt, &last, &both}) {
+    EXPECT_EQ(each->end().finish, FinishReason::kNotFinite);
+    EXPECT_THAT(each->end().error, HasSubstr("not finite"));
+    EXPECT_EQ(each->end().completion_tokens, 0);
+  }
+  EXPECT_EQ(engine_->stats().not_finite, 3);
+  EXPECT_EQ(engine_->stats().failed_steps, 0);
+  Listener next;
+  submit(request(long_prompt(20), 20, next));
+  next.wait();
+  EXPECT_EQ(next.tokens(), fake_answer(long_prompt(20), 20, kContext));
+}
+
 TEST_P(EngineTest, StateThatCannotBeMadeAnewFailsTheQueueToo) {
   runner_->fail_collect = 1;
   runner_->failing_resets = 1;

@@ -1,6 +1,7 @@
 #include "engine/probe.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/scheduler.h"
 
@@ -93,6 +94,11 @@ class Prober {
     CONTINUO_TRY(HostTensor logits, output.head->download());
     const size_t vocab = static_cast<size_t>(stepper_.model().facts().vocab);
     const auto values = logits.as<float>().subspan(own * vocab, vocab);
+    if (std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); }))
+      return error(ErrorCode::kCorrupt,
+                   "the logits after position {} are not numbers: the weights hold, or lead to, "
+                   "values that are not finite",
+                   start + static_cast<int64_t>(ids.size()) - 1);
     return std::vector<float>(values.begin(), values.end());
   }
 

@@ -20,9 +20,11 @@ enum class FinishReason {
   kLength,     // max_tokens, or the context is full
   kCancelled,  // cancel(), or the engine went away
   kDeadline,
-  kError,  // a step failed
+  kError,      // a step failed
+  kNotFinite,  // the model computed logits that are not numbers, or all -inf, for this request
 };
-const char* to_string(FinishReason reason);  // "stop", "length", "cancelled", "deadline", "error"
+// "stop", "length", "cancelled", "deadline", "error", "not_finite"
+const char* to_string(FinishReason reason);
 
 // Of one chosen token, under the model's own distribution: before bias, penalties and temperature.
 struct TokenLogprobs {
@@ -50,7 +52,7 @@ struct Event {
   // Exactly one event a choice has this; it is the choice's last.
   std::optional<FinishReason> finish;
   std::string stop;               // with kStop: the stop string, "" for an end token
-  std::string error;              // with kError: what happened
+  std::string error;              // with kError and kNotFinite: what happened
   int64_t prompt_tokens = 0;      // with finish
   int64_t completion_tokens = 0;  // with finish; the end token included
   Timings timings;                // with finish

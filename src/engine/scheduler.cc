@@ -82,6 +82,8 @@ const char* to_string(EndReason reason) {
       return "deadline";
     case EndReason::kFailed:
       return "failed";
+    case EndReason::kNotFinite:
+      return "not_finite";
   }
   return "unknown";
 }

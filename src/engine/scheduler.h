@@ -93,7 +93,8 @@ enum class EndReason {
   kContextFull,  // no position is left to feed the last token to
   kCancelled,
   kDeadline,
-  kFailed,  // a step failed
+  kFailed,     // a step failed
+  kNotFinite,  // a row of the request computed nothing to choose from
 };
 const char* to_string(EndReason reason);  // "stop", "max_tokens", "context_full" ...
 

@@ -15,7 +15,7 @@ namespace continuo::engine {
 
 // What a step chose.
 struct StepResult {
-  std::vector<int32_t> tokens;             // [R]
+  std::vector<int32_t> tokens;             // [R]; negative: the row computed nothing to choose from
   std::vector<std::vector<float>> logits;  // [R], [V] each of StepInput::logits_of, else empty
   std::vector<int32_t> report;  // [R, report_width(V)], or empty where no choice wants one
 };

@@ -1,6 +1,7 @@
 #include "graph/elementwise.h"
 
 #include <cmath>
+#include <limits>
 
 #include "base/half.h"
 
@@ -200,6 +201,11 @@ Value compare(Value x, Compare how, Value y) {
 }
 
 Value compare(Value x, Compare how, double y) { return compare(x, how, like(x, y)); }
+
+Value is_finite(Value x) {
+  return compare(abs(x), Compare::kLt,
+                 constant(x.graph(), x.dtype(), std::numeric_limits<double>::infinity()));
+}
 
 Value select(Value pred, Value on_true, Value on_false) {
   Graph& graph = graph_of("select", std::vector<Value>{pred, on_true, on_false});

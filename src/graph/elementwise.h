@@ -63,6 +63,7 @@ Value shift_right(Value x, Value y);  // logical
 enum class Compare { kEq, kNe, kLt, kLe, kGt, kGe };
 Value compare(Value x, Compare how, Value y);  // -> pred
 Value compare(Value x, Compare how, double y);
+Value is_finite(Value x);  // -> pred; false for NaN and the infinities
 Value select(Value pred, Value on_true, Value on_false);  // broadcasts all three
 Value clamp(Value x, double low, double high);
 

@@ -32,7 +32,7 @@ class Clients {
       last_[index] = now;
     }
     if (!event.finish) return;
-    if (*event.finish == engine::FinishReason::kError) error_ = event.error;
+    if (!event.error.empty()) error_ = event.error;
     if (--open_ == 0) ended_.notify_all();
   }
   void wait() {

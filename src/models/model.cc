@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "ops/sample.h"
 
 namespace continuo::models {
@@ -76,13 +78,36 @@ SampleInputs sampling_of(Step& step) {
           concat({word(0), word(1)}, 1)};
 }
 
+// x:[R,T,H] after the last layer, logits:[R,V] -> [R] i1: the row computed something to choose
+// from. A prompt's earlier columns count as well: what they left in the state is no longer the
+// prompt.
+Value choosable(Step& step, Value x, Value logits) {
+  // 2 where a logit is not a number, 0 where all are -inf.
+  const Value some = compare(logits, Compare::kGt, -std::numeric_limits<double>::infinity());
+  const Value kind = select(compare(logits, Compare::kEq, logits), convert(some, DType::kI32),
+                            constant(logits.graph(), DType::kI32, 2));
+  const Value fine = compare(reduce_max(kind, {1}), Compare::kEq, 1);
+  return step.columns() == 1 ? fine : logical_and(fine, step.finite_rows(x));
+}
+
 void finish(const Model& model, Step& step, Value x, const std::vector<Value>& trace) {
   const Head head = step.shape().head;
   if (head == Head::kLayers) return step.finish(layer_trace(model, step, trace));
+  const Value whole = x;
   if (head != Head::kAll) x = step.last_column(x);
-  const Value logits = model.head(step, model.final_norm(step, x));
-  if (head == Head::kArgmax) return step.finish(argmax(logits, -1), logits);
-  if (head == Head::kSample) return step.finish(sample(logits, sampling_of(step), true), logits);
+  Value logits = model.head(step, model.final_norm(step, x));
+  if (chooses_tokens(head)) {
+    const Value tokens =
+        head == Head::kArgmax ? argmax(logits, -1) : sample(logits, sampling_of(step), true);
+    const Value none = constant(step.graph(), DType::kI32, kNoToken);
+    return step.finish(select(choosable(step, whole, logits), tokens, none), logits);
+  }
+  if (step.columns() > 1) {
+    std::vector<int64_t> ones(static_cast<size_t>(logits.rank()), 1);
+    ones[0] = step.rows();
+    const Value nan = constant(step.graph(), DType::kF32, std::numeric_limits<double>::quiet_NaN());
+    logits = select(reshape(step.finite_rows(whole), Shape(ones)), logits, nan);
+  }
   step.finish(logits);
 }
 
@@ -91,7 +116,7 @@ void finish(const Model& model, Step& step, Value x, const std::vector<Value>& t
 Result<StepGraph> write_step(const Model& model, const StepShape& shape, const Target& target) {
   try {
     Step step(shape, target, model.has_tensor(), model.facts().vocab);
-    Value x = model.embed(step);
+    Value x = step.without_padding(model.embed(step));
     std::vector<Value> trace{x};
     for (int64_t i = 0; i < model.facts().layers; ++i) {
       step.graph().comment(fmt::format("layer {}", i));

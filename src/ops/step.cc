@@ -37,7 +37,10 @@ Value Step::field(RowField which) const {
 // The host's tokens, or for a row that asks for it what its slot chose last.
 Value Step::fed_tokens() {
   const int64_t T = columns();
-  const Value first = in_place() ? last_ : take_rows(last_, slot_);
+  // A row that computed no token has -1 there; the host ends it, but its next step may be under
+  // way.
+  const Value first =
+      maximum(in_place() ? last_ : take_rows(last_, slot_), constant(graph(), DType::kI32, 0));
   const Value given = slice(input_, 1, 0, 1);
   const Value fed = select(expand_dims(compare(field(kFeedField), Compare::kNe, 0), 1),
                            expand_dims(first, 1), given);
@@ -56,6 +59,15 @@ Value Step::next_last(Value tokens) {
     next = dynamic_update_slice(next, chosen, {slot});
   }
   return next;
+}
+
+Value Step::without_padding(Value x) {
+  if (columns() == 1) return x;
+  return select(expand_dims(valid_, 2), x, constant(graph(), x.dtype(), 0));
+}
+
+Value Step::finite_rows(Value x) {
+  return reduce_all(logical_or(is_finite(x), logical_not(expand_dims(valid_, 2))), {1, 2});
 }
 
 Value Step::last_column(Value x) {

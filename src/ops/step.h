@@ -42,6 +42,10 @@ enum class Head {
   kLayers,  // [L+1,R,H]: the last valid column's embedding, after each layer; the last one normed
 };
 
+// The token of a row that computed nothing to choose from: logits that are not numbers, or all
+// -inf.
+inline constexpr int32_t kNoToken = -1;
+
 // Whether the head chooses tokens: its graph has `last`, and logits as a second output.
 constexpr bool chooses_tokens(Head head) { return head == Head::kArgmax || head == Head::kSample; }
 
@@ -122,6 +126,12 @@ class Step {
   Value active() const { return active_; }        // [R] i1: length > 0
   Value fresh() const { return fresh_; }          // [R] i1: start == 0
   Value field(RowField which) const;              // [R] i32, of the input
+  // x:[R,T,H] with 0 under padding columns: recurrences give them the weight 0, and 0 x NaN is NaN.
+  // What enters a model (an embedding) or comes from a slot (attention) passes through here. With
+  // one column padding is an idle row, whose state is kept by a select.
+  Value without_padding(Value x);
+  // x:[R,T,H] -> [R] i1: every element of the valid columns is finite.
+  Value finite_rows(Value x);
   // x:[R,T,...] -> [R,...] at each row's last valid column (column 0 of an idle row).
   Value last_column(Value x);
 

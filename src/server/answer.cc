@@ -44,6 +44,7 @@ bool Answer::add(size_t prompt, const engine::Event& event) {
     if (request_.keep_stop && !request_.stream) to.text += event.stop;
   }
   const bool failed = *event.finish == FinishReason::kError ||
+                      *event.finish == FinishReason::kNotFinite ||
                       *event.finish == FinishReason::kCancelled ||
                       (*event.finish == FinishReason::kDeadline && event.completion_tokens == 0);
   if (failed && !failure_) failure_ = event;

@@ -87,6 +87,8 @@ ApiError as_error(const App& app, const engine::Event& failure) {
               "deadline_exceeded", "", 5};
     case engine::FinishReason::kCancelled:
       return unavailable(app).value_or(ApiError{503, "The request was cancelled.", "cancelled"});
+    case engine::FinishReason::kNotFinite:
+      return {500, "The request failed: " + failure.error + ".", "not_finite"};
     default:
       return {500, "The engine failed: " + failure.error, "engine_error"};
   }

@@ -127,7 +127,8 @@ Metrics::Metrics(const std::string& model_name)
                 .Name("continuo:http_requests_total")
                 .Help("HTTP requests answered.")
                 .Register(registry_)) {
-  for (const char* reason : {"stop", "length", "abort", "error", "deadline"})  // 0 until then
+  for (const char* reason :
+       {"stop", "length", "abort", "error", "deadline", "not_finite"})  // 0 until then
     finished_.Add({{"model_name", model_name}, {"finished_reason", reason}});
 }
 
