@@ -122,7 +122,8 @@ Result<std::unique_ptr<LoadedModel>> load_synthetic(const LoadOptions& options) 
                                   loaded->checkpoint.config,
                                   [](const std::string&) { return false; }, options.model));
   CONTINUO_TRY(loaded->executor, runtime::open_executor(options.executor));
-  CONTINUO_TRY(loaded->target, target_for(loaded->executor->target(), options.dtype, options.attention));
+  CONTINUO_TRY(loaded->target,
+               target_for(loaded->executor->target(), options.dtype, options.attention));
   CONTINUO_TRY(const models::StepGraph step,
                models::write_step(*loaded->model, {1, 1, 1, 16}, loaded->target));
   loaded->checkpoint.tensors = std::make_unique<SyntheticSource>(step.weights);

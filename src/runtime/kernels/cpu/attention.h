@@ -1,7 +1,7 @@
 // Attention over a slot's keys and values, read where they lie: no row reads more of its slot than
 // it may see, and nothing of another. Float32, with the softmax taken in spans of positions.
 //
-// Compiled for several instruction sets, chosen at the first call (Highway).
+// The arithmetic is compiled for several instruction sets, chosen at the first call (Highway).
 #pragma once
 
 #include <cstdint>
