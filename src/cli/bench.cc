@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/bench_host.h"
 #include "cli/command.h"
 #include "engine/engine.h"
 #include "engine/synthetic.h"
@@ -20,7 +21,7 @@ struct Options {
   std::string synthetic, mode = "ragged", stat = "median";
   measure::StepBenchOptions steps;
   measure::ServeBenchOptions serving;
-  bool serve = false, serial = false, as_json = false;
+  bool serve = false, serial = false, host = false, as_json = false;
 };
 
 Status run_steps(Options& options, engine::LoadedModel& model) {
@@ -105,6 +106,8 @@ Status run(Options& options) {
   load.show_progress = true;
   CONTINUO_TRY(const auto model,
                options.synthetic.empty() ? engine::load_model(load) : engine::load_synthetic(load));
+  if (options.host)
+    return bench_host(*model, options.steps.rows, options.steps.prompt, options.steps.tokens);
   return options.serve ? run_serving(options, *model) : run_steps(options, *model);
 }
 
@@ -158,6 +161,9 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->add_option("--rate", options->serving.rate,
                    "with --serve: requests a second, Poisson; 0 = all at once")
       ->check(CLI::Range(0.0, 1e6));
+  command->add_flag(
+      "--host", options->host,
+      "the host's part of a step of --rows streams, over a device that takes no time");
   command->add_flag("--serial", options->serial, "with --serve: without overlap");
   command->add_flag("--json", options->as_json, "one list of objects");
   command->callback([options, &exit_code] {

@@ -184,9 +184,11 @@ std::vector<EndedSequence> Scheduler::take_ended() { return std::exchange(ended_
 // --- ends ---
 
 Scheduler::Sequence* Scheduler::find(SequenceId id) {
-  const auto place = std::find_if(running_.begin(), running_.end(),
-                                  [&](const Sequence& each) { return each.id == id; });
-  return place == running_.end() ? nullptr : &*place;
+  // The order of admission is that of the ids.
+  const auto place = std::lower_bound(
+      running_.begin(), running_.end(), id,
+      [](const Sequence& each, const SequenceId& wanted) { return each.id < wanted; });
+  return place == running_.end() || place->id != id ? nullptr : &*place;
 }
 
 const Scheduler::Sequence* Scheduler::find(SequenceId id) const {
@@ -235,10 +237,7 @@ std::optional<StepPlan> Scheduler::plan(TimePoint now) {
   Sequence* prefill = next_prefill(decoding);
   if (prefill == nullptr && !decoding) return std::nullopt;
   plan.forks = take_forks();
-  if (prefill != nullptr)
-    plan_prefill(*prefill, plan);
-  else
-    plan_decode(plan);
+  prefill != nullptr ? plan_prefill(*prefill, plan) : plan_decode(plan);
   finish_key(plan);
   for (Sequence& each : running_)
     if (each.sampled == each.limit) release(each);
@@ -339,11 +338,11 @@ void Scheduler::finish_key(StepPlan& plan) const {
     plan.chooser = plan.chooser || each.chooser;
     greedy = greedy && each.head == models::Head::kArgmax;
   }
-  // The chooser does what the head would do for each row, so that the cheapest head will do.
-  greedy = greedy || plan.chooser;
   const bool prefill = std::any_of(plan.rows.begin(), plan.rows.end(),
                                    [](const StepRow& row) { return row.prompt; });
-  plan.key.head = options_.argmax && greedy && !prefill ? models::Head::kArgmax : prefill_head();
+  // The chooser does the head's work for each row, so that the cheapest head will do.
+  plan.key.head = options_.argmax && (greedy || plan.chooser) && !prefill ? models::Head::kArgmax
+                                                                          : prefill_head();
 }
 
 std::vector<StepKey> Scheduler::keys() const {
