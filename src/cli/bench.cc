@@ -69,6 +69,7 @@ Status run_serving(Options& options, engine::LoadedModel& model) {
     engine_options.overlap = !options.serial;
     engine_options.max_queue = options.serving.requests;
     engine_options.show_progress = true;
+    engine_options.on_hang = exit_on_hang;
     int64_t context = options.model.context;
     if (context == 0) context = engine::context_for(options.steps.prompt, options.steps.tokens, 0);
     engine_options.context = context;

@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace continuo::cli {
 
@@ -34,6 +35,10 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool model_requ
 int fail(const Error& error) {
   fmt::print(stderr, "continuo: {}\n", error.message);
   return kFailed;
+}
+
+void exit_on_hang(const std::string& what) {
+  std::_Exit(fail({ErrorCode::kUnavailable, "the engine hangs: " + what}));
 }
 
 }  // namespace continuo::cli

@@ -26,6 +26,9 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool model_requ
 // Prints "continuo: message" to stderr and returns kFailed.
 int fail(const Error& error);
 
+// An engine's on_hang, for commands that wait for it: nothing can free its step thread.
+void exit_on_hang(const std::string& what);
+
 // Adds a command; its callback sets the exit code.
 void add_generate(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);

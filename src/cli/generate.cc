@@ -138,6 +138,7 @@ engine::EngineOptions engine_options(const Options& options, const engine::Loade
   result.greedy_graphs = request.sampling.temperature == 0;
   result.sampling_graphs = !result.greedy_graphs;
   result.show_progress = !options.quiet;
+  result.on_hang = exit_on_hang;
   return result;
 }
 

@@ -1,18 +1,14 @@
 // continuo serve: an OpenAI-compatible server over one model.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
 #include <ctime>
 #include <filesystem>
-#include <future>
 #include <memory>
-#include <thread>
 
 #include "cli/command.h"
+#include "cli/serve.h"
 #include "engine/engine.h"
 #include "engine/text_model.h"
 #include "server/log.h"
@@ -26,23 +22,14 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   ModelOptions model;
   engine::EngineOptions engine;
-  server::ServerOptions server;
-  double idle_s = 75, read_s = 60, write_s = 30, request_s = 0, drain_s = 30;
+  ServeOptions serve;
+  double idle_s = 75, read_s = 60, write_s = 30, request_s = 0;
   int64_t body_mib = 16;
-  bool log_json = false;
 };
 
 std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
-
-// What stands behind a server; members are destroyed in reverse order.
-struct Loaded {
-  std::unique_ptr<engine::LoadedModel> model;
-  server::ServedModel served;
-  std::unique_ptr<engine::Engine> engine;
-  std::unique_ptr<server::EngineBackend> backend;
-};
 
 // A name for the model where the user gives none: of its folder, or its file without ".gguf".
 std::string name_of(const std::string& path) {
@@ -69,8 +56,8 @@ class ProgressLines {
   Clock::time_point last_;
 };
 
-Result<std::unique_ptr<Loaded>> load(const Options& options, server::Server& server) {
-  auto out = std::make_unique<Loaded>();
+Result<std::unique_ptr<Served>> load(const Options& options, server::Server& server) {
+  auto out = std::make_unique<Served>();
   CONTINUO_TRY(out->model, engine::load_model(options.model.load));
   server::ServedModel& served = out->served;
   auto text = engine::text_model(out->model->checkpoint);
@@ -83,12 +70,11 @@ Result<std::unique_ptr<Loaded>> load(const Options& options, server::Server& ser
   engine::EngineOptions engine_options = options.engine;
   engine_options.context = options.model.context;
   engine_options.on_progress = ProgressLines();
-  server.watch(engine_options);
+  watch(engine_options, server);
   CONTINUO_TRY(out->engine,
                engine::Engine::create(*out->model, served.tokenizer ? &*served.tokenizer : nullptr,
                                       engine_options));
-  out->backend = std::make_unique<server::EngineBackend>(*out->engine);
-  served.names = options.server.model_names;
+  served.names = options.serve.server.model_names;
   served.created = std::time(nullptr);
   served.vocab = out->model->model->facts().vocab;
   served.context = out->engine->options().context;
@@ -98,76 +84,8 @@ Result<std::unique_ptr<Loaded>> load(const Options& options, server::Server& ser
   return out;
 }
 
-void announce(const Loaded& loaded, const server::Server& server, Clock::time_point start) {
-  const engine::EngineStats stats = loaded.engine->stats();
-  server::log(spdlog::level::info, "ready",
-              {{"address", "http://" + server.address()},
-               {"model", loaded.served.name()},
-               {"slots", stats.slots},
-               {"context", stats.context},
-               {"compiled", stats.compiled},
-               {"from_cache", stats.loaded},
-               {"seconds", std::chrono::duration<double>(Clock::now() - start).count()}});
-}
-
-// SIGINT and SIGTERM are blocked in every thread and taken here. 0: none came in `wait`.
-int next_signal(const sigset_t& signals, std::chrono::milliseconds wait) {
-  const timespec time{wait.count() / 1000, wait.count() % 1000 * 1'000'000};
-  return std::max(0, sigtimedwait(&signals, nullptr, &time));
-}
-
-// A second signal ends the process at once, whatever the first one's drain is doing.
-void leave_on_next_signal(const sigset_t& signals) {
-  std::thread([signals] {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    std::_Exit(kInterrupted);
-  }).detach();
-}
-
-// As many connections as the system lets us have.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-Result<int> run(Options& options) {
-  const auto start = Clock::now();
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  raise_descriptor_limit();
-  server::set_up_log(options.log_json);
-
-  CONTINUO_TRY(const auto server, server::Server::listen(options.server));
-  server::log(spdlog::level::info, "listening", {{"address", "http://" + server->address()}});
-  auto loading = std::async(std::launch::async, [&] { return load(options, *server); });
-  while (loading.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
-    if (next_signal(signals, std::chrono::milliseconds(50)) != 0)
-      std::_Exit(kSuccess);  // nothing was promised to anybody; a compilation cannot be stopped
-  CONTINUO_TRY(const std::unique_ptr<Loaded> loaded, loading.get());
-  // However this ends, the server stops asking for what was loaded before that goes.
-  const std::shared_ptr<void> stop(nullptr, [&](void*) { server->stop(); });
-  server->ready(loaded->served, *loaded->backend);
-  announce(*loaded, *server, start);
-
-  while (next_signal(signals, std::chrono::hours(1)) == 0) {
-  }
-  leave_on_next_signal(signals);
-  server::log(spdlog::level::info, "draining", {{"seconds", options.drain_s}});
-  const bool finished = server->drain(Clock::now() + milliseconds(options.drain_s));
-  server->stop();
-  server::log(spdlog::level::info, "stopped", {{"all_answered", finished}});
-  return kSuccess;
-}
-
 void add_server_options(CLI::App& command, Options& options) {
-  server::ServerOptions& server = options.server;
+  server::ServerOptions& server = options.serve.server;
   command.add_option("--host", server.host, "address to listen at; 0.0.0.0 = every one")
       ->capture_default_str();
   command.add_option("--port", server.port, "0 = any that is free")->capture_default_str();
@@ -196,8 +114,11 @@ void add_server_options(CLI::App& command, Options& options) {
   seconds("--read-timeout", options.read_s, "seconds in which a request must have arrived");
   seconds("--write-timeout", options.write_s, "seconds a client may take nothing of an answer");
   seconds("--request-timeout", options.request_s, "seconds an answer may take, 0 = any");
-  seconds("--drain-seconds", options.drain_s, "seconds that answers may take after SIGTERM");
-  command.add_flag("--log-json", options.log_json, "log lines are JSON objects");
+  seconds("--drain-seconds", options.serve.drain_s, "seconds that answers may take after SIGTERM");
+  seconds("--step-timeout", options.engine.step_timeout_s,
+          "seconds a step may take before the process ends with status 2, or 20 times its slowest "
+          "run if that is more; 0 = any");
+  command.add_flag("--log-json", options.serve.log_json, "log lines are JSON objects");
   command.add_flag("--log-prompts", server.log_prompts, "log what is asked; never done otherwise");
 }
 
@@ -225,7 +146,7 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   add_server_options(*command, *options);
   command->callback([options, &exit_code] {
-    server::ServerOptions& server = options->server;
+    server::ServerOptions& server = options->serve.server;
     if (server.model_names.empty()) server.model_names = {name_of(options->model.load.model)};
     server.max_body_bytes = static_cast<uint64_t>(options->body_mib) << 20;
     server.max_bodies_bytes = std::max(server.max_bodies_bytes, server.max_body_bytes);
@@ -233,7 +154,8 @@ void add_serve(CLI::App& app, int& exit_code) {
     server.read_timeout = milliseconds(options->read_s);
     server.write_timeout = milliseconds(options->write_s);
     server.request_timeout = milliseconds(options->request_s);
-    auto result = run(*options);
+    auto result =
+        serve(options->serve, [&](server::Server& listening) { return load(*options, listening); });
     exit_code = result.ok() ? *result : fail(result.error());
   });
 }

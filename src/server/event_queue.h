@@ -26,8 +26,9 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
  public:
   explicit EventQueue(boost::asio::any_io_executor io) : io_(std::move(io)) {}
 
-  void push(size_t prompt, const engine::Event& event);  // any thread
-  // All that have come, at least one; io thread, one caller at a time.
+  // Any thread. Without memory for the event the answer cannot be whole: next() throws then.
+  void push(size_t prompt, const engine::Event& event);
+  // All that have come, at least one; io thread, one caller at a time. Throws std::bad_alloc.
   boost::asio::awaitable<std::vector<QueuedEvent>> next();
 
  private:
@@ -36,6 +37,7 @@ class EventQueue : public std::enable_shared_from_this<EventQueue> {
   std::mutex mutex_;                            // guards what follows
   std::vector<QueuedEvent> events_;
   bool waiting_ = false;
+  bool lost_ = false;  // an event
 };
 
 }  // namespace continuo::server

@@ -53,6 +53,7 @@ class FakeBackend : public Backend {
     stats.context = 64;
     stats.slot.resize(3);
     stats.running = static_cast<int64_t>(alive_.size());
+    stats.health = health_;
     return stats;
   }
   int64_t max_queue() const override { return 7; }
@@ -63,6 +64,7 @@ class FakeBackend : public Backend {
     held_ = on;
     changed_.notify_all();
   }
+  void set_health(engine::Health health) { health_ = health; }
   void fill(bool on) { full_ = on; }
   void fail(bool on) { fails_ = on; }
   // Each token's text is so much longer, and comes no sooner: what a client may leave unread.
@@ -144,6 +146,7 @@ class FakeBackend : public Backend {
   bool held_ = false;
   std::string more_;
   std::chrono::microseconds pause_{0};
+  std::atomic<engine::Health> health_{engine::Health::kOk};
   std::atomic<bool> full_{false}, fails_{false};
   std::atomic<int> cancelled_{0};
 };

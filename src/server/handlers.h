@@ -13,6 +13,7 @@ asio::awaitable<void> detokenize(App& app, Exchange& exchange);
 asio::awaitable<void> models(App& app, Exchange& exchange);
 asio::awaitable<void> one_model(App& app, Exchange& exchange);
 asio::awaitable<void> health(App& app, Exchange& exchange);
+asio::awaitable<void> live(App& app, Exchange& exchange);
 asio::awaitable<void> metrics(App& app, Exchange& exchange);
 asio::awaitable<void> slots(App& app, Exchange& exchange);
 asio::awaitable<void> version(App& app, Exchange& exchange);

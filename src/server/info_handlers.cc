@@ -70,6 +70,11 @@ Json describe(const App& app, const engine::EngineStats& stats) {
   };
 }
 
+engine::Health engine_health(const App& app) {
+  const bool loaded = app.lifecycle.phase() != Phase::kLoading && app.backend != nullptr;
+  return loaded ? app.backend->stats().health : engine::Health::kOk;
+}
+
 // "org%2Fname" -> "org/name"; what is no escape stays.
 std::string percent_decoded(std::string_view text) {
   std::string out;
@@ -128,9 +133,13 @@ asio::awaitable<void> slots(App& app, Exchange& exchange) {
   co_await exchange.respond(200, std::move(body));
 }
 
+// Readiness: whether requests should be sent here.
 asio::awaitable<void> health(App& app, Exchange& exchange) {
   const Phase phase = app.lifecycle.phase();
+  const engine::Health engine = engine_health(app);
   Json body = {{"status", "ok"}};
+  if (engine == engine::Health::kFailing) body["status"] = "failing";
+  if (engine == engine::Health::kHung) body["status"] = "hung";
   if (phase == Phase::kDraining) body["status"] = "draining";
   if (phase == Phase::kLoading) {
     const Lifecycle::Progress progress = app.lifecycle.progress();
@@ -138,7 +147,16 @@ asio::awaitable<void> health(App& app, Exchange& exchange) {
     body["progress"] = {
         {"stage", progress.stage}, {"done", progress.done}, {"total", progress.total}};
   }
-  co_await exchange.respond(phase == Phase::kReady ? 200 : 503, std::move(body));
+  const bool ready = phase == Phase::kReady && engine == engine::Health::kOk;
+  co_await exchange.respond(ready ? 200 : 503, std::move(body));
+}
+
+// Liveness: whether the process is worth keeping. Loading, draining and failing pass; a hang does
+// not.
+asio::awaitable<void> live(App& app, Exchange& exchange) {
+  const bool hung = engine_health(app) == engine::Health::kHung;
+  Json body = {{"status", hung ? "hung" : "ok"}};
+  co_await exchange.respond(hung ? 503 : 200, std::move(body));
 }
 
 asio::awaitable<void> metrics(App& app, Exchange& exchange) {

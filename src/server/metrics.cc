@@ -65,6 +65,8 @@ void add_engine(Snapshot& out, const engine::EngineStats& stats) {
             stats.kv_capacity > 0 ? real(stats.kv_positions) / real(stats.kv_capacity) : 0);
   out.counter("vllm:prompt_tokens_total", "Prompt tokens computed.", real(stats.prompt_tokens));
   out.counter("vllm:generation_tokens_total", "Tokens generated.", real(stats.generated_tokens));
+  out.gauge("continuo:engine_healthy", "1; 0 while steps fail or hang.",
+            stats.health == engine::Health::kOk ? 1 : 0);
   out.gauge("continuo:slots", "Sequences that can be computed at once.", real(stats.slots));
   out.gauge("continuo:context_tokens", "Positions a sequence may have.", real(stats.context));
   out.gauge("continuo:kv_bytes_in_use", "Bytes of key-value positions in use.",

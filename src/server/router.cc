@@ -87,6 +87,7 @@ const std::vector<Route>& routes() {
       {.method = "GET", .path = "/v1/models/", .handler = one_model, .prefix = true},
       {.method = "GET", .path = "/slots", .handler = slots},
       {.method = "GET", .path = "/health", .handler = health, .open = true},
+      {.method = "GET", .path = "/health/live", .handler = live, .open = true},
       {.method = "GET", .path = "/metrics", .handler = metrics, .open = true},
       {.method = "GET", .path = "/version", .handler = version, .open = true},
   };

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "base/guard.h"
 #include "server/app.h"
 #include "server/log.h"
 #include "server/session.h"
@@ -106,7 +107,16 @@ Result<std::unique_ptr<Server>> Server::listen(ServerOptions options) {
   auto impl = std::make_unique<Impl>(std::move(options));
   CONTINUO_RETURN_IF_ERROR(impl->listen());
   asio::co_spawn(impl->io, impl->accept(), asio::detached);
-  impl->thread = std::thread([raw = impl.get()] { raw->io.run(); });
+  impl->thread = std::thread([raw = impl.get()] {
+    // run() returns when it is stopped. What a handler throws (no memory) is that handler's end.
+    while (!raw->io.stopped()) {
+      const Status ran = guarded([&]() -> Status {
+        raw->io.run();
+        return ok_status();
+      });
+      if (!ran.ok()) log(spdlog::level::err, "handler", {{"error", ran.error().message}});
+    }
+  });
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

@@ -282,5 +282,33 @@ TEST_F(ServerTest, TokenizesAndBack) {
   EXPECT_EQ(to.post("/detokenize", R"({"tokens": [-1]})").json()["error"]["param"], "tokens[0]");
 }
 
+TEST_F(ServerTest, HealthIsReadinessAndHealthLiveIsLiveness) {
+  listen();
+  EXPECT_EQ(client().get("/health").status, 503) << "loading";
+  EXPECT_EQ(client().get("/health/live").status, 200);
+  start();
+  struct Case {
+    engine::Health health;
+    const char* status;
+    int ready, live;
+  };
+  for (const auto& [health, status, ready, live] :
+       {Case{engine::Health::kOk, "ok", 200, 200},
+        Case{engine::Health::kFailing, "failing", 503, 200},
+        Case{engine::Health::kOk, "ok", 200, 200}, Case{engine::Health::kHung, "hung", 503, 503}}) {
+    backend_.set_health(health);
+    const auto said = client().get("/health");
+    EXPECT_EQ(said.status, ready) << status;
+    EXPECT_EQ(Json::parse(said.body)["status"], status);
+    EXPECT_EQ(client().get("/health/live").status, live) << status;
+    EXPECT_NE(client()
+                  .get("/metrics")
+                  .body.find(fmt::format("continuo:engine_healthy{{model_name=\"tiny\"}} {}",
+                                         ready == 200)),
+              std::string::npos)
+        << status;
+  }
+}
+
 }  // namespace
 }  // namespace continuo::server

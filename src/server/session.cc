@@ -215,7 +215,8 @@ class Session {
   void report(const Exchange& exchange, const std::string& route_name) {
     const int status = exchange.status() != 0 ? exchange.status() : 499;  // nginx: client gone
     app_.metrics.http(route_name, status);
-    if (route_name == "/health" || route_name == "/metrics" || route_name == "/slots") return;
+    if (route_name.starts_with("/health") || route_name == "/metrics" || route_name == "/slots")
+      return;
     Json fields = {
         {"id", exchange.id()},
         {"client", connection_.peer()},
