@@ -69,9 +69,10 @@ class Prober {
         options_(options),
         companions_(stepper.options().slots, stepper.model().facts().vocab) {}
 
-  // One step of the probed row with `count` of `ids` from position start.
-  Result<std::vector<float>> step(std::span<const int32_t> ids, int64_t start, int64_t columns) {
-    const int64_t rows = options_.indirect ? 1 : options_.rows;
+  // One step of the probed row with `ids` from position start; `alone` as the only row.
+  Result<std::vector<float>> step(std::span<const int32_t> ids, int64_t start, int64_t columns,
+                                  bool alone) {
+    const int64_t rows = alone ? 1 : options_.rows;
     const int64_t reach = std::max(columns, start + static_cast<int64_t>(ids.size()));
     const int64_t attended = options_.attended.empty() ? stepper_.options().context
                                                        : bucket_of(options_.attended, reach);
@@ -81,12 +82,10 @@ class Prober {
                     std::vector<int32_t>(static_cast<size_t>(rows), 0),
                     std::vector<int32_t>(static_cast<size_t>(rows), 0)};
     for (int64_t row = 0; row < rows; ++row) {
-      input.slot[static_cast<size_t>(row)] =
-          static_cast<int32_t>(options_.indirect ? options_.row : row);
-      if (!options_.indirect && row != options_.row)
-        companions_.fill(input, row, columns, attended);
+      input.slot[static_cast<size_t>(row)] = static_cast<int32_t>(alone ? options_.row : row);
+      if (!alone && row != options_.row) companions_.fill(input, row, columns, attended);
     }
-    const size_t own = options_.indirect ? 0 : static_cast<size_t>(options_.row);
+    const size_t own = alone ? 0 : static_cast<size_t>(options_.row);
     std::copy(ids.begin(), ids.end(), input.tokens.begin() + static_cast<int64_t>(own) * columns);
     input.start[own] = static_cast<int32_t>(start);
     input.length[own] = static_cast<int32_t>(ids.size());
@@ -124,25 +123,30 @@ Result<ProbeResult> probe(Stepper& stepper, const std::vector<int32_t>& ids,
   if (count + options.greedy > context + (options.greedy > 0 ? 1 : 0))
     return error(ErrorCode::kInvalidArgument, "{} tokens and {} more do not fit a context of {}",
                  count, options.greedy, context);
+  if (!options.forced.empty() && int64_t(options.forced.size()) < options.greedy)
+    return error(ErrorCode::kInvalidArgument, "forced: expected {} tokens, got {}", options.greedy,
+                 options.forced.size());
   const int64_t columns =
       std::min(options.feed.columns == 0 ? column_bucket(std::max(count, options.longest), context)
                                          : options.feed.columns,
                context);
+  const int64_t width = std::min(std::max(columns, options.width), context);
   Prober prober(stepper, options);
   ProbeResult result;
   std::vector<float> logits;
   for (int64_t start = 0; start < count; start += columns) {
     const auto part = std::span(ids).subspan(static_cast<size_t>(start),
                                              static_cast<size_t>(std::min(columns, count - start)));
-    CONTINUO_TRY(logits, prober.step(part, start, columns));
+    CONTINUO_TRY(logits, prober.step(part, start, width, options.indirect));
   }
   result.logits = logits;
   for (int64_t i = 0; i < options.greedy; ++i) {
     if (keep_step_logits) result.step_logits.push_back(logits);
-    const int32_t token = argmax(logits);
-    result.greedy.push_back(token);
+    result.greedy.push_back(argmax(logits));
     if (i + 1 == options.greedy) break;
-    CONTINUO_TRY(logits, prober.step(std::span(&token, 1), count + i, 1));
+    const int32_t token =
+        options.forced.empty() ? result.greedy.back() : options.forced[static_cast<size_t>(i)];
+    CONTINUO_TRY(logits, prober.step(std::span(&token, 1), count + i, 1, false));
   }
   return result;
 }

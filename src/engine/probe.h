@@ -20,16 +20,20 @@ Result<Feed> parse_feed(const std::string& text);  // whole | token | chunk:K
 struct ProbeOptions {
   Feed feed;
   int64_t row = 0, rows = 1;  // the sequence's row; other rows hold other sequences
-  bool indirect = false;      // run one row that points at slot `row` instead of all rows in place
-  int64_t greedy = 0;         // tokens to continue with
-  int64_t longest = 0;        // feed whole: columns for this many tokens at least, so that prompts
-                              // of several lengths share a graph
-  std::vector<int64_t> attended;  // buckets, as the engine's; empty: every step attends over all
+  // As an engine does: the prompt by one row that points at slot `row`, the rest by all in place.
+  bool indirect = false;
+  int64_t width = 0;   // columns of the graph that takes a chunk; 0 = as many as the chunk
+  int64_t greedy = 0;  // tokens to continue with
+  std::vector<int32_t> forced = {};  // teacher forcing: fed in place of the greedy ones, as many
+  int64_t longest = 0;  // feed whole: columns for this many tokens at least, so that prompts
+                        // of several lengths share a graph
+  // Buckets of positions, as the engine has them; empty: every step attends over the context.
+  std::vector<int64_t> attended = {};
 };
 
 struct ProbeResult {
-  std::vector<float> logits;  // at the prompt's last position
-  std::vector<int32_t> greedy;
+  std::vector<float> logits;                    // at the prompt's last position
+  std::vector<int32_t> greedy;                  // the best of each step, whatever was fed
   std::vector<std::vector<float>> step_logits;  // before each greedy token, if asked for
 };
 

@@ -69,6 +69,28 @@ class ExitCodes(TestCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertFalse(any(line["greedy_equal"] for line in json.loads(done.stdout)))
 
+    def test_verify_refuses_a_golden_that_says_nothing(self):
+        empty = self.copy("llama")
+
+        def refused(reference):
+            (empty / "golden.json").write_text(json.dumps(reference))
+            done = run("verify", empty, "--json", "--cache-dir", self.cache)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            return json.loads(done.stdout)[0]["problem"]
+
+        self.assertIn("prompts: expected at least one, got none", refused({"prompts": []}))
+        for field in ("ids", "greedy", "last_logits"):
+            reference = golden("llama")
+            reference["prompts"][2][field] = []
+            self.assertIn(f"prompts[2].{field}: expected at least one", refused(reference))
+            del reference["prompts"][2][field]
+            self.assertIn(field, refused(reference))
+        reference = golden("llama")
+        reference["prompts"][3]["greedy"][0] ^= 1
+        self.assertIn("prompts[3].greedy: expected the best of last_logits", refused(reference))
+        reference["prompts"][3]["last_logits"][0] = 1e999
+        self.assertIn("last_logits", refused(reference))
+
     def test_verify_without_a_golden_fails(self):
         done = run("verify", self.folder)
         self.assertEqual(done.returncode, 1)
