@@ -40,7 +40,6 @@ class DeepSeek : public Model {
  private:
   void read_attention(const ConfigView& config) {
     attention_ = read_latent_block(config, facts_.hidden);
-    attention_.bias = config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
     const bool interleaved = is_v2_ || config.flag("rope_interleave", true);
     rope_ = read_rope(config, attention_.rope_dim, {.interleaved = interleaved});
     facts_.rope_switches_at = rope_.switches_at();

@@ -13,6 +13,7 @@ ops::LatentBlock read_latent_block(const ConfigView& config, int64_t hidden) {
   block.rope_dim = config.size("qk_rope_head_dim");
   block.value_dim = config.size("v_head_dim", hidden / block.heads);
   block.scale = 1 / std::sqrt(double(block.nope_dim + block.rope_dim));
+  block.bias = config.flag("attention_bias", false) ? ops::Bias::kYes : ops::Bias::kNone;
   return block;
 }
 

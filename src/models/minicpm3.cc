@@ -15,7 +15,6 @@ class MiniCpm3 : public Model {
   MiniCpm3(const ConfigView& config, HasTensor has) : Model(config, std::move(has)) {
     facts_.family = "minicpm3";
     attention_ = read_latent_block(config, facts_.hidden);
-    attention_.bias = config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
     rope_ = read_rope(config, attention_.rope_dim);
     facts_.rope_switches_at = rope_.switches_at();
     inner_ = config.size("intermediate_size");
