@@ -23,8 +23,8 @@ struct Options {
   ModelOptions model;
   engine::EngineOptions engine;
   ServeOptions serve;
-  double idle_s = 75, read_s = 60, write_s = 30, request_s = 0;
-  int64_t body_mib = 16;
+  double idle_s = 75, head_s = 20, read_s = 60, write_s = 30, request_s = 0;
+  int64_t body_mib = 16, address_mib = 64;
 };
 
 std::chrono::milliseconds milliseconds(double seconds) {
@@ -79,6 +79,8 @@ Result<std::unique_ptr<Served>> load(const Options& options, server::Server& ser
   served.vocab = out->model->model->facts().vocab;
   served.context = out->engine->options().context;
   served.slots = out->engine->options().slots;
+  if (served.tokenizer)
+    served.longest_text = server::longest_text(*served.tokenizer, served.context);
   served.defaults =
       server::sampling_defaults(out->model->checkpoint.generation_config, served.vocab);
   return out;
@@ -98,6 +100,11 @@ void add_server_options(CLI::App& command, Options& options) {
       ->allow_extra_args(false)
       ->envname("CONTINUO_API_KEY");
   command
+      .add_option("--trusted-proxy", server.trusted_proxies,
+                  "address or network of a proxy whose X-Forwarded-For says who the client is; may "
+                  "be repeated")
+      ->allow_extra_args(false);
+  command
       .add_option("--cors-origin", server.cors_origins,
                   "origin whose pages may read answers, or *; may be repeated (default: none)")
       ->allow_extra_args(false);
@@ -107,10 +114,26 @@ void add_server_options(CLI::App& command, Options& options) {
   command.add_option("--max-body-mib", options.body_mib, "longest request")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  command
+      .add_option("--max-address-connections", server.max_address_connections,
+                  "of one client address; not counted for this machine and for trusted proxies")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
+      .add_option("--max-address-mib", options.address_mib,
+                  "bodies that one client address may have read at once")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
+      .add_option("--min-body-rate", server.min_body_rate,
+                  "bytes a second, after 5 s, at which a body must arrive; 0 = any")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
   const auto seconds = [&](const char* name, double& value, const char* help) {
     command.add_option(name, value, help)->check(CLI::Range(0.0, 1e6))->capture_default_str();
   };
   seconds("--idle-timeout", options.idle_s, "seconds a connection is kept without a request");
+  seconds("--head-timeout", options.head_s, "seconds in which a request's head must have arrived");
   seconds("--read-timeout", options.read_s, "seconds in which a request must have arrived");
   seconds("--write-timeout", options.write_s, "seconds a client may take nothing of an answer");
   seconds("--request-timeout", options.request_s, "seconds an answer may take, 0 = any");
@@ -151,6 +174,9 @@ void add_serve(CLI::App& app, int& exit_code) {
     server.max_body_bytes = static_cast<uint64_t>(options->body_mib) << 20;
     server.max_bodies_bytes = std::max(server.max_bodies_bytes, server.max_body_bytes);
     server.idle_timeout = milliseconds(options->idle_s);
+    server.max_address_bytes =
+        std::max(static_cast<uint64_t>(options->address_mib) << 20, server.max_body_bytes);
+    server.head_timeout = milliseconds(options->head_s);
     server.read_timeout = milliseconds(options->read_s);
     server.write_timeout = milliseconds(options->write_s);
     server.request_timeout = milliseconds(options->request_s);

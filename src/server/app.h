@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "server/backend.h"
+#include "server/client_address.h"
+#include "server/intake.h"
 #include "server/lifecycle.h"
 #include "server/metrics.h"
 #include "server/options.h"
@@ -31,8 +33,9 @@ struct App {
   Backend* backend = nullptr;
 
   int64_t connections = 0;
-  int64_t exchanges = 0;    // requests being answered
-  uint64_t body_bytes = 0;  // reserved for bodies being read
+  int64_t exchanges = 0;  // requests being answered
+  Intake intake{options};
+  Networks proxies;  // set before the first connection
 };
 
 }  // namespace continuo::server

@@ -41,6 +41,8 @@ Connection::Connection(tcp::socket socket, std::chrono::milliseconds write_timeo
   socket_.set_option(tcp::no_delay(true), ignored);
   const tcp::endpoint remote = socket_.remote_endpoint(ignored);
   if (!ignored) peer_ = remote.address().to_string() + ":" + std::to_string(remote.port());
+  if (!ignored) remote_ = remote.address();
+  local_ = socket_.local_endpoint(ignored).address();
 }
 
 asio::awaitable<bool> Connection::wait_for_request(Deadline deadline) {

@@ -32,14 +32,17 @@ class Connection {
 
   void close_if_idle();  // now if it waits for a request
   asio::ip::tcp::socket& socket() { return socket_; }
-  boost::beast::flat_buffer& buffer() { return buffer_; }  // read, not yet parsed
-  const std::string& peer() const { return peer_; }        // "127.0.0.1:51234"
+  boost::beast::flat_buffer& buffer() { return buffer_; }      // read, not yet parsed
+  const std::string& peer() const { return peer_; }            // "127.0.0.1:51234"
+  const asio::ip::address& remote() const { return remote_; }  // unspecified where it is not known
+  const asio::ip::address& local() const { return local_; }
 
  private:
   asio::ip::tcp::socket socket_;
   boost::beast::flat_buffer buffer_;
   std::chrono::milliseconds write_timeout_;
   std::string peer_;
+  asio::ip::address remote_, local_;
   bool idle_ = false;
 };
 

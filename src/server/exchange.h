@@ -13,6 +13,7 @@
 
 #include "server/api_error.h"
 #include "server/connection.h"
+#include "server/intake.h"
 #include "server/options.h"
 
 namespace continuo::server {
@@ -34,6 +35,7 @@ class Exchange {
   Connection& connection() { return connection_; }
   std::string take_body() { return std::move(request_.body()); }
   void put_body(std::string body) { request_.body() = std::move(body); }
+  Intake::Reservation held;  // for the body: released by who has done with it
 
   asio::awaitable<void> respond(int status, std::string type, std::string body,
                                 Headers headers = {});

@@ -16,13 +16,20 @@ struct ServerOptions {
   std::vector<std::string> cors_origins;  // "*" = any; empty: no page of another origin
   bool log_prompts = false;
 
+  std::vector<std::string> trusted_proxies;  // addresses or networks: see client_address.h
+
   // Limits, so that no client costs more than its share.
   int64_t max_connections = 4096;
   uint32_t max_header_bytes = 32 << 10;             // request line and headers
   uint64_t max_body_bytes = 16 << 20;               // of one request
-  uint64_t max_bodies_bytes = 256 << 20;            // of all that are being read
+  uint64_t max_bodies_bytes = 256 << 20;            // of all that are being read or parsed
+  int64_t max_address_connections = 256;            // of one address
+  uint64_t max_address_bytes = 64 << 20;            // of bodies of one address
   std::chrono::milliseconds idle_timeout{75'000};   // a kept connection without a request
+  std::chrono::milliseconds head_timeout{20'000};   // its head, from its first byte to its last
   std::chrono::milliseconds read_timeout{60'000};   // a request, from its first byte to its last
+  std::chrono::milliseconds body_grace{5'000};      // a body, before its rate counts
+  uint64_t min_body_rate = 1024;                    // bytes a second; 0 = any
   std::chrono::milliseconds write_timeout{30'000};  // without the client taking a byte
   std::chrono::milliseconds request_timeout{0};  // an answer, from its request's arrival; 0 = none
 };

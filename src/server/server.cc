@@ -34,7 +34,7 @@ struct Server::Impl {
 
   Status listen();
   asio::awaitable<void> accept();
-  asio::awaitable<void> serve(tcp::socket socket);
+  asio::awaitable<void> serve(tcp::socket socket, Intake::Seat seat);
   void close_idle();
   int64_t exchanges();
 };
@@ -51,6 +51,7 @@ Status Server::Impl::listen() {
       resolver.resolve(host, std::to_string(app.options.port), tcp::resolver::passive, failure);
   if (failure || found.empty()) return refused("find the address");
   const tcp::endpoint endpoint = found.begin()->endpoint();
+  CONTINUO_TRY(app.proxies, Networks::parse(app.options.trusted_proxies));
   acceptor.open(endpoint.protocol(), failure);
   if (!failure) acceptor.set_option(tcp::acceptor::reuse_address(true), failure);
   if (!failure) acceptor.bind(endpoint, failure);
@@ -70,11 +71,15 @@ asio::awaitable<void> Server::Impl::accept() {
       continue;
     }
     if (app.connections >= app.options.max_connections) continue;  // closes it
-    asio::co_spawn(io, serve(std::move(socket)), asio::detached);
+    error_code ignored;
+    const Address peer = socket.remote_endpoint(ignored).address();
+    auto seat = app.intake.connect(client_key(peer, app.proxies));
+    if (!seat) continue;
+    asio::co_spawn(io, serve(std::move(socket), std::move(seat)), asio::detached);
   }
 }
 
-asio::awaitable<void> Server::Impl::serve(tcp::socket socket) {
+asio::awaitable<void> Server::Impl::serve(tcp::socket socket, [[maybe_unused]] Intake::Seat seat) {
   auto connection = std::make_shared<Connection>(std::move(socket), app.options.write_timeout);
   connections.insert(connection.get());
   co_await serve_connection(connection, app);

@@ -1,36 +1,24 @@
 #include "server/session.h"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "server/body_reader.h"
 #include "server/deadline.h"
 #include "server/exchange.h"
 #include "server/log.h"
 #include "server/router.h"
+#include "server/share.h"
 
 namespace continuo::server {
 namespace {
 
 namespace http = boost::beast::http;
 using Clock = std::chrono::steady_clock;
-using Parser = http::request_parser<http::string_body>;
-
-// Counts a thing for as long as it lasts.
-template <typename T>
-class Share {
- public:
-  Share(T& total, T amount) : total_(total), amount_(amount) { total_ += amount_; }
-  ~Share() { total_ -= amount_; }
-  Share(const Share&) = delete;
-  Share& operator=(const Share&) = delete;
-
- private:
-  T& total_;
-  T amount_;
-};
 
 ApiError read_error(const error_code& failure, const ServerOptions& options) {
   if (failure == http::error::header_limit)
@@ -58,14 +46,13 @@ bool names_one_host(const HttpRequest& request) {
   return count == 1 ? !request[http::field::host].empty() : count == 0 && request.version() < 11;
 }
 
-asio::awaitable<error_code> read_head(Connection& connection, Parser& parser) {
-  const auto [failure, count] = co_await http::async_read_header(
-      connection.socket(), connection.buffer(), parser, asio::as_tuple(asio::use_awaitable));
-  co_return failure;
+// Its value is read whatever its case (RFC 9110, 10.1.1).
+bool awaits_100(const Exchange& exchange) {
+  return boost::beast::iequals(exchange.header("Expect"), "100-continue");
 }
 
-asio::awaitable<error_code> read_body(Connection& connection, Parser& parser) {
-  const auto [failure, count] = co_await http::async_read(
+asio::awaitable<error_code> read_head(Connection& connection, Parser& parser) {
+  const auto [failure, count] = co_await http::async_read_header(
       connection.socket(), connection.buffer(), parser, asio::as_tuple(asio::use_awaitable));
   co_return failure;
 }
@@ -86,11 +73,13 @@ class Session {
  private:
   // Whether the connection can take another request.
   asio::awaitable<bool> one() {
+    client_ = unmapped(connection_.remote());
     Parser parser;
     parser.header_limit(app_.options.max_header_bytes);
     parser.body_limit(app_.options.max_body_bytes);
     const Deadline deadline = Clock::now() + app_.options.read_timeout;
-    const auto failure = co_await before(deadline, read_head(connection_, parser));
+    const Deadline head_deadline = std::min(deadline, Clock::now() + app_.options.head_timeout);
+    const auto failure = co_await before(head_deadline, read_head(connection_, parser));
     const error_code head = failure.value_or(error_code(asio::error::timed_out));
     if (head && gone(head)) co_return false;
 
@@ -104,24 +93,16 @@ class Session {
       ApiError wrong{400, "A request has one header Host.", "bad_http"};
       co_return co_await refuse(exchange, std::move(wrong), "other");
     }
+    client_ =
+        client_address(connection_.remote(), exchange.header("X-Forwarded-For"), app_.proxies);
+    exchange.held = Intake::Reservation(app_.intake, client_key(client_, app_.proxies));
     const Routed routed = route(app_, exchange);
     if (auto wrong = check_head(routed, parser))
       co_return co_await turn_away(exchange, std::move(*wrong), routed, parser, deadline);
 
-    const uint64_t most =
-        parser.content_length().value_or(parser.chunked() ? app_.options.max_body_bytes : 0);
-    if (app_.body_bytes + most > app_.options.max_bodies_bytes) {
-      ApiError full{503, "The server is reading too many large requests.", "busy", "", 1};
-      co_return co_await refuse(exchange, std::move(full), name_of(routed));
-    }
-    {
-      const Share<uint64_t> reserved(app_.body_bytes, most);
-      const error_code body = co_await take_body(exchange, parser, deadline);
-      if (body && gone(body)) co_return false;
-      if (body)
-        co_return co_await refuse(exchange, read_error(body, app_.options), name_of(routed));
-    }
-    exchange.put_body(std::move(parser.get().body()));
+    BodyReader body(exchange, parser, app_.options, deadline);
+    if (auto ended = co_await take_body(exchange, body, routed)) co_return *ended;
+    exchange.put_body(body.take());
     if (app_.lifecycle.phase() == Phase::kDraining) exchange.hang_up();
     co_await handle(exchange, routed);
     report(exchange, name_of(routed));
@@ -140,13 +121,19 @@ class Session {
     return std::nullopt;
   }
 
-  // Reads the body, after telling a client that waits for it to go ahead.
-  asio::awaitable<error_code> take_body(Exchange& exchange, Parser& parser, Deadline deadline) {
-    if (parser.is_done()) co_return error_code();
-    if (exchange.header("Expect") == "100-continue")
+  // Reads the body, after telling a client that waits for it to go ahead. A value: it did not come,
+  // was answered, and the connection can take no other request.
+  asio::awaitable<std::optional<bool>> take_body(Exchange& exchange, BodyReader& body,
+                                                 const Routed& routed) {
+    if (!body.complete() && awaits_100(exchange))
       co_await connection_.write("HTTP/1.1 100 Continue\r\n\r\n");
-    const auto failure = co_await before(deadline, read_body(connection_, parser));
-    co_return failure.value_or(error_code(asio::error::timed_out));
+    std::optional<ApiError> wrong;
+    if (const error_code failure = co_await body.read(wrong); failure && !wrong) {
+      if (gone(failure)) co_return false;
+      wrong = read_error(failure, app_.options);
+    }
+    if (!wrong) co_return std::nullopt;
+    co_return co_await refuse(exchange, std::move(*wrong), name_of(routed));
   }
 
   // An answer that needs no body. A small one is read all the same, so that the connection lives.
@@ -154,12 +141,10 @@ class Session {
                                   Parser& parser, Deadline deadline) {
     constexpr uint64_t kSmall = 64 << 10;
     const bool known = !parser.chunked() && parser.content_length().value_or(0) <= kSmall;
-    if (!known || exchange.header("Expect") == "100-continue")
+    if (!known || awaits_100(exchange))
       co_return co_await refuse(exchange, std::move(error), name_of(routed));
-    const error_code failure = co_await take_body(exchange, parser, deadline);
-    if (failure && gone(failure)) co_return false;
-    if (failure)
-      co_return co_await refuse(exchange, read_error(failure, app_.options), name_of(routed));
+    BodyReader body(exchange, parser, app_.options, deadline);
+    if (auto ended = co_await take_body(exchange, body, routed)) co_return *ended;
     if (preflight(exchange)) {
       Headers headers;
       headers.emplace_back("Access-Control-Allow-Methods", "GET, POST");
@@ -219,7 +204,8 @@ class Session {
       return;
     Json fields = {
         {"id", exchange.id()},
-        {"client", connection_.peer()},
+        {"client",
+         client_ == unmapped(connection_.remote()) ? connection_.peer() : client_.to_string()},
         {"method", exchange.method()},
         {"path", exchange.path().substr(0, 200)},
         {"status", status},
@@ -230,6 +216,7 @@ class Session {
 
   Connection& connection_;
   App& app_;
+  Address client_;  // of the request that is being answered
 };
 
 }  // namespace
