@@ -132,7 +132,7 @@ async def token_pool(client):
 
 
 async def ask_health(reader, writer):
-    writer.write(b"GET /health HTTP/1.1\r\nHost: bench\r\n\r\n")
+    writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(head)

@@ -100,6 +100,11 @@ void add_server_options(CLI::App& command, Options& options) {
       ->allow_extra_args(false)
       ->envname("CONTINUO_API_KEY");
   command
+      .add_option("--allowed-host", server.allowed_hosts,
+                  "without a key: a host that requests may name besides localhost and the address "
+                  "itself; may be repeated")
+      ->allow_extra_args(false);
+  command
       .add_option("--trusted-proxy", server.trusted_proxies,
                   "address or network of a proxy whose X-Forwarded-For says who the client is; may "
                   "be repeated")

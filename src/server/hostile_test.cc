@@ -108,5 +108,55 @@ TEST_F(HostileTest, ExpectationsHaveNoCase) {
   EXPECT_EQ(to.reply().status, 200);
 }
 
+TEST_F(HostileTest, WithoutAKeyOnlyThisHostIsServed) {
+  ServerOptions options;
+  options.allowed_hosts = {"Models.Example"};
+  start(options);
+  for (const char* host : {"localhost", "LOCALHOST:99", "localhost.", "127.0.0.1", "127.0.0.1:8080",
+                           "[::1]", "[::1]:7", "models.example", "models.example:443"})
+    EXPECT_EQ(ask(host).status, 200) << host;
+  for (const char* host :
+       {"evil", "evil.localhost.com", "localhost.evil", "192.0.2.7", "127.0.0.1.evil", "[::2]",
+        "[::1", "localhost:8080@evil", "evil:80", "2130706433", ":80"}) {
+    const Reply reply = ask(host);
+    EXPECT_EQ(reply.status, 403) << host;
+    EXPECT_EQ(reply.json()["error"]["code"], "host_not_allowed") << host;
+    EXPECT_THAT(reply.body, HasSubstr("--allowed-host"));
+  }
+  auto to = client();
+  for (const char* path : {"/", "/health", "/slots", "/metrics", "/v1/models", "/nowhere"}) {
+    to.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: evil\r\n\r\n");
+    EXPECT_EQ(to.reply().status, 403) << path;
+  }
+  // The target's own host counts, whatever the header says.
+  to.send("GET http://evil/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(to.reply().status, 403);
+}
+
+TEST_F(HostileTest, WithoutAKeyForeignPagesPostNothing) {
+  start();
+  for (const char* origin : {"http://evil", "null", "http://localhost:3000", "evil"}) {
+    const Reply reply = ask("localhost", "Origin: " + std::string(origin) + "\r\n");
+    EXPECT_EQ(reply.status, 403) << origin;
+    EXPECT_EQ(reply.json()["error"]["code"], "origin_not_allowed") << origin;
+  }
+  EXPECT_EQ(ask("localhost:8080", "Origin: http://localhost:8080\r\n").status,
+            200);  // our own page
+  ServerOptions options;
+  options.cors_origins = {"http://good"};
+  start(options);
+  EXPECT_EQ(ask("localhost", "Origin: http://good\r\n").status, 200);
+  EXPECT_EQ(ask("localhost", "Origin: http://evil\r\n").status, 403);
+}
+
+TEST_F(HostileTest, WithAKeyAnyHostIsServed) {
+  ServerOptions options;
+  options.api_keys = {"secret"};
+  start(options);
+  EXPECT_EQ(ask("evil").status, 401);
+  EXPECT_EQ(ask("models.example", "Origin: http://page\r\nAuthorization: Bearer secret\r\n").status,
+            200);
+}
+
 }  // namespace
 }  // namespace continuo::server

@@ -27,7 +27,7 @@ TEST_F(HttpTest, AnswersPipelinedRequestsInOrder) {
   for (int i = 1; i <= 4; ++i)
     requests += TestClient::post_text(
         kCompletions, R"({"prompt": [9], "max_tokens": )" + std::to_string(i) + "}");
-  to.send(requests + "GET /health HTTP/1.1\r\nHost: t\r\n\r\n");
+  to.send(requests + "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   for (int i = 1; i <= 4; ++i) EXPECT_EQ(to.reply().json()["usage"]["completion_tokens"], i);
   EXPECT_EQ(to.reply().json()["status"], "ok");
 }
@@ -36,7 +36,7 @@ TEST_F(HttpTest, ReadsChunkedBodies) {
   start();
   auto to = client();
   to.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Transfer-Encoding: chunked\r\n\r\n");
   const std::string body = completion();
   for (const char c : body) to.send(std::string("1;x=y\r\n") + c + "\r\n");
@@ -60,18 +60,19 @@ TEST_F(HttpTest, TellsAWaitingClientToGoAhead) {
 TEST_F(HttpTest, RefusesWhatIsNoHttp) {
   start();
   for (const char* text :
-       {"\r\n\r\n", "nonsense\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\nHost: t\r\n\r\n",
+       {"\r\n\r\n", "nonsense\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
         "GET  / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost : t\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: t\r\nBad\x01Name: x\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: t\r\nA: \x01\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /health HTTP/1.1\r\n\r\n",
-        "GET /health HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nBad\x01Name: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nA: \x01\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /health HTTP/1.1\r\n\r\n", "GET /health HTTP/1.1\r\nHost:\r\n\r\n",
         "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "POST /tokenize HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n",
-        "POST /tokenize HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
-        "POST /tokenize HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n"
+        "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: "
+        "4\r\n\r\n",
+        "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST /tokenize HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n"
+        "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         "Content-Type: application/json\r\n\r\nxyz\r\n"}) {
     auto to = client();
     to.send(text);
@@ -94,7 +95,7 @@ TEST_F(HttpTest, LimitsHeadAndBody) {
   EXPECT_EQ(client().post(kCompletions, std::string(301, ' ')).status, 413);
   auto to = client();
   to.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Transfer-Encoding: chunked\r\n\r\n200\r\n" +
       std::string(512, ' ') + "\r\n0\r\n\r\n");
   EXPECT_EQ(to.reply().status, 413);
@@ -164,11 +165,11 @@ TEST_F(HttpTest, UnknownPathsAndMethods) {
   EXPECT_EQ(reply.headers.at("allow"), "POST");
   EXPECT_EQ(reply.json()["error"]["code"], "method_not_allowed");
   EXPECT_EQ(to.post("/health", "{}").headers.at("allow"), "GET");
-  to.send("DELETE /v1/models HTTP/1.1\r\nHost: t\r\n\r\n");
+  to.send("DELETE /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(to.reply().status, 405);
-  to.send("HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n");
+  to.send("HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(to.reply(true).status, 200);
-  to.send("GET http://t/health?x=1#y HTTP/1.1\r\nHost: t\r\n\r\n");
+  to.send("GET http://localhost/health?x=1#y HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(to.reply().status, 200);
 }
 
@@ -176,13 +177,13 @@ TEST_F(HttpTest, WantsJson) {
   start();
   auto to = client();
   to.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\n"
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
       "Content-Length: 2\r\n\r\n{}");
   EXPECT_EQ(to.reply().status, 415);
-  to.send("POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}");
+  to.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}");
   EXPECT_EQ(to.reply().status, 415);
   to.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: t\r\n"
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
       "Content-Type: Application/JSON ; charset=utf-8\r\n\r\n");
   EXPECT_EQ(to.reply().status, 411);
   EXPECT_EQ(client().post(kCompletions, "{\"a\":").status, 400);
@@ -213,7 +214,7 @@ TEST_F(HttpTest, AsksForTheKey) {
 
 TEST_F(HttpTest, CrossOriginOnlyWhereAsked) {
   const std::string ask =
-      "OPTIONS /v1/completions HTTP/1.1\r\nHost: t\r\n"
+      "OPTIONS /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
       "Origin: http://a\r\nAccess-Control-Request-Method: POST\r\n\r\n";
   start();
   auto closed = client();

@@ -171,7 +171,7 @@ TEST_F(ServerTest, AClientThatLeavesIsCancelled) {
     to.send(TestClient::post_text(kCompletions, completion(more)));
     if (*more != '\0') to.read_until("<6>");
     backend_.wait_until_started();
-    to.send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n");  // pipelined behind it
+    to.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");  // pipelined behind it
     to.close();
     backend_.wait_until_idle();
   }

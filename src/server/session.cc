@@ -10,6 +10,7 @@
 #include "server/body_reader.h"
 #include "server/deadline.h"
 #include "server/exchange.h"
+#include "server/host_check.h"
 #include "server/log.h"
 #include "server/router.h"
 #include "server/share.h"
@@ -96,7 +97,9 @@ class Session {
     client_ =
         client_address(connection_.remote(), exchange.header("X-Forwarded-For"), app_.proxies);
     exchange.held = Intake::Reservation(app_.intake, client_key(client_, app_.proxies));
-    const Routed routed = route(app_, exchange);
+    Routed routed;
+    routed.error = check_host(app_.options, exchange.request(), connection_.local());
+    if (!routed.error) routed = route(app_, exchange);
     if (auto wrong = check_head(routed, parser))
       co_return co_await turn_away(exchange, std::move(*wrong), routed, parser, deadline);
 

@@ -91,7 +91,7 @@ class TestClient {
   }
 
   Reply get(const std::string& path, const std::string& headers = "") {
-    send("GET " + path + " HTTP/1.1\r\nHost: t\r\n" + headers + "\r\n");
+    send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n");
     return reply();
   }
   Reply post(const std::string& path, const std::string& body, const std::string& headers = "") {
@@ -100,7 +100,7 @@ class TestClient {
   }
   static std::string post_text(const std::string& path, const std::string& body,
                                const std::string& headers = "") {
-    return "POST " + path + " HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n" +
+    return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
            "Content-Length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body;
   }
 

@@ -9,7 +9,7 @@ import socket
 from server_harness import ServerTestCase, TINY, completion, unittest
 
 COMPLETIONS = "/v1/completions"
-POST = b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+POST = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 class Hurt(ServerTestCase):
@@ -23,13 +23,13 @@ class Hurt(ServerTestCase):
     def test_malformed_http(self):
         for status, bad in (
                 (400, b"\x00\xff\x00\xff\r\n\r\n"), (400, b"GET\r\n\r\n"),
-                (400, b"GET / HTTP/9.9\r\nHost: a\r\n\r\n"), (400, b"GET /health HTTP/1.1\r\n\r\n"),
+                (400, b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n"), (400, b"GET /health HTTP/1.1\r\n\r\n"),
                 (400, POST + b"Content-Length: -5\r\n\r\n"),
                 (400, POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"),
                 (400, POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
                 (411, POST + b"\r\n"), (413, POST + b"Content-Length: 99999999\r\n\r\n"),
-                (431, b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 100000 + b"\r\n\r\n"),
-                (431, b"GET /" + b"x" * 100000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")):
+                (431, b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 100000 + b"\r\n\r\n"),
+                (431, b"GET /" + b"x" * 100000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")):
             with self.subTest(bad=bad[:140]):
                 head, _, body = self.server.raw(bad).partition(b"\r\n\r\n")
                 self.assertTrue(head.startswith(b"HTTP/1.1 %d " % status), head)
@@ -77,7 +77,7 @@ class Hurt(ServerTestCase):
             self.assertRegex(text, r"(?m)^continuo:http_connections 100\d$")
             self.assertEqual(self.server.json("POST", COMPLETIONS, completion())[0], 200)
             for connection in held:
-                connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             for connection in held:
                 self.assertTrue(connection.recv(1000).startswith(b"HTTP/1.1 200 "))
         finally:
