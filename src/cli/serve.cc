@@ -19,6 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr const char* kKeyVariable = "CONTINUO_API_KEY";
+
 struct Options {
   ModelOptions model;
   engine::EngineOptions engine;
@@ -86,6 +88,14 @@ Result<std::unique_ptr<Served>> load(const Options& options, server::Server& ser
   return out;
 }
 
+// CLI11 takes an empty variable for an absent one, and the server would ask for no key.
+Result<int> check_environment() {
+  if (const char* key = std::getenv(kKeyVariable); key != nullptr && *key == '\0')
+    return error(ErrorCode::kInvalidArgument, "${}: expected an API key, got an empty variable",
+                 kKeyVariable);
+  return kSuccess;
+}
+
 void add_server_options(CLI::App& command, Options& options) {
   server::ServerOptions& server = options.serve.server;
   command.add_option("--host", server.host, "address to listen at; 0.0.0.0 = every one")
@@ -98,7 +108,8 @@ void add_server_options(CLI::App& command, Options& options) {
                   "key that requests must bring; may be repeated. Other users of the machine "
                   "see the command line: better set $CONTINUO_API_KEY")
       ->allow_extra_args(false)
-      ->envname("CONTINUO_API_KEY");
+      ->envname(kKeyVariable);
+  command.add_flag("--insecure", server.insecure, "listen at a public address without a key");
   command
       .add_option("--allowed-host", server.allowed_hosts,
                   "without a key: a host that requests may name besides localhost and the address "
@@ -185,8 +196,10 @@ void add_serve(CLI::App& app, int& exit_code) {
     server.read_timeout = milliseconds(options->read_s);
     server.write_timeout = milliseconds(options->write_s);
     server.request_timeout = milliseconds(options->request_s);
-    auto result =
-        serve(options->serve, [&](server::Server& listening) { return load(*options, listening); });
+    Result<int> result = check_environment();
+    if (result.ok())
+      result = serve(options->serve,
+                     [&](server::Server& listening) { return load(*options, listening); });
     exit_code = result.ok() ? *result : fail(result.error());
   });
 }

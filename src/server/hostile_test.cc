@@ -158,5 +158,29 @@ TEST_F(HostileTest, WithAKeyAnyHostIsServed) {
             200);
 }
 
+TEST(HostileSettings, LeaveNoServerOpen) {
+  const auto refusal = [](ServerOptions options) {
+    options.port = 0;
+    options.model_names = {"tiny"};
+    const auto server = Server::listen(std::move(options));
+    return server.ok() ? std::string() : server.error().message;
+  };
+  ServerOptions options;
+  options.host = "0.0.0.0";
+  EXPECT_THAT(refusal(options), HasSubstr("CONTINUO_API_KEY"));
+  options.insecure = true;
+  EXPECT_EQ(refusal(options), "");
+  options.insecure = false;
+  options.api_keys = {"secret"};
+  EXPECT_EQ(refusal(options), "");
+  for (const char* key : {"", " ", "two words", "line\n", "\xc3\xa9"}) {
+    options.api_keys = {"secret", key};
+    EXPECT_THAT(refusal(options), HasSubstr("expected an API key")) << key;
+  }
+  options = ServerOptions();
+  options.trusted_proxies = {"proxy.example"};
+  EXPECT_THAT(refusal(options), HasSubstr("proxy.example"));
+}
+
 }  // namespace
 }  // namespace continuo::server

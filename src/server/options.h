@@ -16,6 +16,7 @@ struct ServerOptions {
   std::vector<std::string> cors_origins;  // "*" = any; empty: no page of another origin
   bool log_prompts = false;
 
+  bool insecure = false;                     // listen at a public address without a key
   std::vector<std::string> allowed_hosts;    // without a key: besides localhost and the own address
   std::vector<std::string> trusted_proxies;  // addresses or networks: see client_address.h
 

@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -33,6 +34,7 @@ struct Server::Impl {
   std::thread thread;
 
   Status listen();
+  Status check(const tcp::endpoint& endpoint) const;
   asio::awaitable<void> accept();
   asio::awaitable<void> serve(tcp::socket socket, Intake::Seat seat);
   void close_idle();
@@ -51,12 +53,33 @@ Status Server::Impl::listen() {
       resolver.resolve(host, std::to_string(app.options.port), tcp::resolver::passive, failure);
   if (failure || found.empty()) return refused("find the address");
   const tcp::endpoint endpoint = found.begin()->endpoint();
+  CONTINUO_RETURN_IF_ERROR(check(endpoint));
   CONTINUO_TRY(app.proxies, Networks::parse(app.options.trusted_proxies));
   acceptor.open(endpoint.protocol(), failure);
   if (!failure) acceptor.set_option(tcp::acceptor::reuse_address(true), failure);
   if (!failure) acceptor.bind(endpoint, failure);
   if (!failure) acceptor.listen(asio::socket_base::max_listen_connections, failure);
   if (failure) return refused("listen at");
+  return ok_status();
+}
+
+// What would leave a server open that its user thinks is closed.
+Status Server::Impl::check(const tcp::endpoint& endpoint) const {
+  for (const std::string& key : app.options.api_keys) {
+    const bool sendable =
+        std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127; });
+    if (key.empty() || !sendable)
+      return error(ErrorCode::kInvalidArgument,
+                   "expected an API key of visible ASCII characters without spaces, got {}",
+                   key.empty() ? "an empty one" : "other characters");
+  }
+  const bool open = app.options.api_keys.empty() && !app.options.insecure;
+  if (open && !unmapped(endpoint.address()).is_loopback())
+    return error(
+        ErrorCode::kInvalidArgument,
+        "expected an API key for the public address {}, got none: set $CONTINUO_API_KEY, or "
+        "let everybody in with --insecure",
+        endpoint.address().to_string());
   return ok_status();
 }
 

@@ -1,6 +1,7 @@
 """How the server starts, stops and bears faults around it: cache, model, plugin, port."""
 
 import json
+import os
 import resource
 import shutil
 import socket
@@ -167,6 +168,20 @@ class Life(TestCase):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             self.assert_serve_fails(fails("--model", self.MODEL, "--port", port), str(port))
+
+    def test_what_would_leave_it_open_is_refused(self):
+        def fails(*arguments, **environment):
+            done = subprocess.run([BINARY, "serve", "--model", str(self.MODEL), "--port", "0",
+                                   *arguments], capture_output=True, text=True, timeout=120,
+                                  env={**os.environ, **environment})
+            self.assert_serve_fails(done, "API key")
+            self.assertNotIn("listening", done.stderr)
+
+        fails(CONTINUO_API_KEY="")
+        fails("--api-key", "right", CONTINUO_API_KEY="")
+        fails("--api-key", "")
+        fails("--host", "0.0.0.0")
+        fails("--host", "::")
 
     def assert_serve_fails(self, done, part):
         self.assertEqual(done.returncode, 2, done.stderr)
