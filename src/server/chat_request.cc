@@ -1,11 +1,15 @@
 // Bodies of /v1/chat/completions, and of /tokenize where it is given messages.
 #include "server/generation_request.h"
+#include "server/limits.h"
 
 namespace continuo::server {
 namespace {
 
 // Parts of type text, joined by a line break as vLLM does for templates that want a string.
 Status join_parts(Json& content, const std::string& path) {
+  if (content.size() > kMaxParts)
+    return error(ErrorCode::kInvalidArgument, "{}: wanted at most {} parts, got {}", path,
+                 kMaxParts, content.size());
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
     const Json& part = content[i];
@@ -44,6 +48,9 @@ Result<Json> read_messages(const Json* given) {
   if (given == nullptr || !given->is_array() || given->empty())
     return error(ErrorCode::kInvalidArgument, "messages: wanted a list of at least one, got {}",
                  given == nullptr ? "none" : shown(*given));
+  if (given->size() > kMaxMessages)
+    return error(ErrorCode::kInvalidArgument, "messages: wanted at most {} of them, got {}",
+                 kMaxMessages, given->size());
   Json messages = *given;
   for (size_t i = 0; i < messages.size(); ++i) {
     Json& message = messages[i];
@@ -52,7 +59,9 @@ Result<Json> read_messages(const Json* given) {
       return error(ErrorCode::kInvalidArgument, "{}: wanted an object, got {}", path,
                    shown(message));
     Fields fields(message, path + ".");
-    if (!fields.string("role") && fields.ok()) fields.fail("role", "a string", Json());
+    fields.string("name", kMaxName);
+    fields.bound("tool_calls", kMaxToolCalls, "calls");
+    if (!fields.string("role", kMaxName) && fields.ok()) fields.fail("role", "a string", Json());
     CONTINUO_RETURN_IF_ERROR(fields.status());
     const auto content = message.find("content");
     if (content == message.end()) {
@@ -80,7 +89,7 @@ void refuse_unsupported(Fields& fields) {
 // chat_template_kwargs and the few fields that templates know by name.
 Result<std::string> template_variables(Fields& fields) {
   Json variables = Json::object();
-  if (const auto effort = fields.string("reasoning_effort"))
+  if (const auto effort = fields.string("reasoning_effort", kMaxName))
     variables["reasoning_effort"] = *effort;
   if (const Json* given = fields.find("chat_template_kwargs")) {
     if (!given->is_object()) {
@@ -90,7 +99,12 @@ Result<std::string> template_variables(Fields& fields) {
     }
   }
   CONTINUO_RETURN_IF_ERROR(fields.status());
-  return variables.empty() ? std::string() : dump(variables);
+  std::string text = variables.empty() ? std::string() : dump(variables);
+  if (text.size() > kMaxVariables)
+    return error(ErrorCode::kInvalidArgument,
+                 "chat_template_kwargs: wanted at most {} bytes as JSON, got {}", kMaxVariables,
+                 text.size());
+  return text;
 }
 
 }  // namespace
@@ -113,11 +127,13 @@ Result<RenderedChat> render_chat(const Json& body, const ServedModel& model) {
   // tool_choice "none": the model does not see them.
   const bool none = fields.find("tool_choice") != nullptr && *fields.find("tool_choice") == "none";
   if (tools != nullptr && !tools->empty() && !none) request.tools = dump(*tools);
+  CONTINUO_RETURN_IF_ERROR(check_text(model, request.messages.size(), "messages"));
 
   RenderedChat out;
   auto text = model.chat->render(request);
   if (!text.ok()) return error(ErrorCode::kInvalidArgument, "messages: {}", text.error().message);
   out.text = std::move(text).value();
+  CONTINUO_RETURN_IF_ERROR(check_text(model, out.text.size(), "messages"));
   CONTINUO_TRY(out.ids, model.tokenizer->encode(out.text, {.add_special = add_special}));
   return out;
 }
@@ -130,6 +146,7 @@ Result<GenerationRequest> parse_chat(const Json& body, const ServedModel& model,
   CONTINUO_TRY(RenderedChat chat, render_chat(body, model));
   if (chat.ids.empty())
     return error(ErrorCode::kInvalidArgument, "messages: the model's template makes no token");
+  CONTINUO_RETURN_IF_ERROR(check_prompt(model, chat.ids.size(), "messages"));
   out.prompts.push_back(std::move(chat.ids));
   out.texts.push_back(std::move(chat.text));
   Fields fields(body);

@@ -1,19 +1,21 @@
 // Bodies of /v1/completions.
 #include "server/generation_request.h"
+#include "server/limits.h"
 
 namespace continuo::server {
 namespace {
 
 constexpr int64_t kDefaultMaxTokens = 16;  // OpenAI's
-constexpr size_t kMaxPrompts = 4096;
 
 Status add_text(const std::string& text, const std::string& name, const ServedModel& model,
                 bool add_special, GenerationRequest& out) {
   CONTINUO_TRY(const text::Tokenizer* tokenizer, tokenizer_of(model, name));
+  CONTINUO_RETURN_IF_ERROR(check_text(model, text.size(), name));
   CONTINUO_TRY(auto ids, tokenizer->encode(text, {.add_special = add_special}));
   if (ids.empty())
     return error(ErrorCode::kInvalidArgument, "{}: wanted at least one token, got {}", name,
                  shown(Json(text)));
+  CONTINUO_RETURN_IF_ERROR(check_prompt(model, ids.size(), name));
   out.prompts.push_back(std::move(ids));
   out.texts.push_back(text);
   return ok_status();
@@ -21,6 +23,7 @@ Status add_text(const std::string& text, const std::string& name, const ServedMo
 
 Status add_ids(const Json& array, const std::string& name, const ServedModel& model,
                GenerationRequest& out) {
+  CONTINUO_RETURN_IF_ERROR(check_prompt(model, array.size(), name));
   CONTINUO_TRY(auto ids, token_ids(array, name, model.vocab));
   if (ids.empty())
     return error(ErrorCode::kInvalidArgument, "{}: wanted at least one token, got []", name);

@@ -37,6 +37,15 @@ std::optional<int64_t> whole_number(const Json& value) {
   return static_cast<int64_t>(number);
 }
 
+Error too_long(const std::string& path, size_t most, size_t got) {
+  return error(ErrorCode::kInvalidArgument, "{}: wanted at most {} bytes, got {}", path, most, got);
+}
+
+Error too_many(const std::string& path, const char* members, size_t most, size_t got) {
+  return error(ErrorCode::kInvalidArgument, "{}: wanted at most {} {}, got {}", path, most, members,
+               got);
+}
+
 }  // namespace
 
 Result<Json> parse_body(std::string_view text) {
@@ -111,17 +120,62 @@ std::optional<double> Fields::number(const char* name) {
   return std::nullopt;
 }
 
-std::optional<std::string> Fields::string(const char* name) {
+std::optional<std::string> Fields::string(const char* name, size_t most_bytes) {
   const Json* value = find(name);
   if (value == nullptr) return std::nullopt;
-  if (value->is_string()) return value->get<std::string>();
-  fail(name, "a string", *value);
+  if (!value->is_string()) {
+    fail(name, "a string", *value);
+    return std::nullopt;
+  }
+  const auto& text = value->get_ref<const std::string&>();
+  if (text.size() <= most_bytes) return text;
+  fail(too_long(path_ + name, most_bytes, text.size()));
   return std::nullopt;
 }
 
-std::optional<std::vector<int32_t>> Fields::token_ids(const char* name, int64_t vocab) {
+std::vector<std::string> Fields::strings(const char* name, size_t most, size_t most_bytes) {
+  const Json* value = find(name);
+  if (value == nullptr) return {};
+  const std::string path = path_ + name;
+  std::vector<std::string> out;
+  const auto add = [&](const Json& each, const std::string& which) {
+    if (!each.is_string()) {
+      fail(error(ErrorCode::kInvalidArgument, "{}: wanted a string, got {}", which, shown(each)));
+      return;
+    }
+    const auto& text = each.get_ref<const std::string&>();
+    if (text.empty())
+      fail(error(ErrorCode::kInvalidArgument, "{}: wanted a string that is not empty", which));
+    else if (text.size() > most_bytes)
+      fail(too_long(which, most_bytes, text.size()));
+    else
+      out.push_back(text);
+  };
+  if (value->is_string()) {
+    add(*value, path);
+  } else if (!value->is_array()) {
+    fail(name, "a string or a list of strings", *value);
+  } else if (value->size() > most) {
+    fail(too_many(path, "strings", most, value->size()));
+  } else {
+    for (size_t i = 0; i < value->size() && ok(); ++i)
+      add((*value)[i], fmt::format("{}[{}]", path, i));
+  }
+  return out;
+}
+
+void Fields::bound(const char* name, size_t most, const char* members) {
+  const Json* value = find(name);
+  if (value != nullptr && (value->is_array() || value->is_object()) && value->size() > most)
+    fail(too_many(path_ + name, members, most, value->size()));
+}
+
+std::optional<std::vector<int32_t>> Fields::token_ids(const char* name, int64_t vocab,
+                                                      size_t most) {
   const Json* value = find(name);
   if (value == nullptr) return std::nullopt;
+  bound(name, most, "token ids");
+  if (!ok()) return std::nullopt;
   auto ids = server::token_ids(*value, path_ + name, vocab);
   if (ids.ok()) return std::move(ids).value();
   fail(ids.error());

@@ -21,6 +21,8 @@ Result<Json> parse_body(std::string_view text);
 // How a message shows a value that was not wanted: its beginning.
 std::string shown(const Json& value);
 
+constexpr size_t kNoBound = std::numeric_limits<size_t>::max();
+
 // Members of an object by name; absent and null are the same. The first wrong one is remembered,
 // "stream_options.include_usage: wanted true or false, got 5", and status() is it.
 class Fields {
@@ -34,9 +36,15 @@ class Fields {
   // Also as 5.0; a value out of range is wrong.
   std::optional<int64_t> integer(const char* name, int64_t least, int64_t most);
   std::optional<double> number(const char* name);
-  std::optional<std::string> string(const char* name);
-  // Of ids below `vocab`.
-  std::optional<std::vector<int32_t>> token_ids(const char* name, int64_t vocab);
+  std::optional<std::string> string(const char* name, size_t most_bytes = kNoBound);
+  // A string or a list of at most `most` of them, none empty or longer than `most_bytes`; empty
+  // where absent.
+  std::vector<std::string> strings(const char* name, size_t most, size_t most_bytes);
+  // At most `most` ids below `vocab`.
+  std::optional<std::vector<int32_t>> token_ids(const char* name, int64_t vocab,
+                                                size_t most = kNoBound);
+  // Wrong where a list or an object has more than `most` members.
+  void bound(const char* name, size_t most, const char* members);
   // Wrong unless absent, null or equal to one of `harmless`.
   void refuse(const char* name, std::initializer_list<Json> harmless, const char* reason);
 

@@ -2,12 +2,11 @@
 
 #include <cmath>
 
+#include "server/limits.h"
+
 namespace continuo::server {
 namespace {
 
-constexpr int64_t kMaxChoices = 128;
-constexpr int64_t kMaxLogprobs = 20;
-constexpr size_t kMaxStops = 64;
 constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
 void set(double& to, std::optional<double> from) {
@@ -20,29 +19,13 @@ void set(bool& to, std::optional<bool> from) {
   if (from) to = *from;
 }
 
-// A string or a list of strings; empty where absent.
-std::vector<std::string> strings(Fields& fields, const char* name) {
-  const Json* value = fields.find(name);
-  if (value == nullptr) return {};
-  if (value->is_string()) return {value->get<std::string>()};
-  std::vector<std::string> out;
-  bool good = value->is_array() && value->size() <= kMaxStops;
-  for (size_t i = 0; good && i < value->size(); ++i) {
-    good = (*value)[i].is_string();
-    if (good) out.push_back((*value)[i].get<std::string>());
-  }
-  if (!good) fields.fail(name, fmt::format("a string or a list of at most {}", kMaxStops), *value);
-  return out;
-}
-
 void parse_stops(Fields& fields, const ServedModel& model, engine::Request& request) {
-  request.stops = strings(fields, "stop");
-  for (const std::string& stop : request.stops)
-    if (stop.empty()) fields.fail("stop", "strings that are not empty", Json(stop));
+  request.stops = fields.strings("stop", kMaxStrings, kMaxStringBytes);
   if (!request.stops.empty())
     if (auto tokenizer = tokenizer_of(model, "stop"); !tokenizer.ok())
       fields.fail(tokenizer.error());
-  if (auto ids = fields.token_ids("stop_token_ids", model.vocab)) request.stop_ids = *ids;
+  if (auto ids = fields.token_ids("stop_token_ids", model.vocab, kMaxStopIds))
+    request.stop_ids = *ids;
   set(request.ignore_eos, fields.boolean("ignore_eos"));
   set(request.skip_special, fields.boolean("skip_special_tokens"));
 }
@@ -53,6 +36,8 @@ void parse_logit_bias(Fields& fields, const ServedModel& model, engine::Sampling
   if (biases == nullptr) return;
   if (!biases->is_object())
     return fields.fail("logit_bias", "an object from token id to bias", *biases);
+  fields.bound("logit_bias", kMaxBiases, "biases");
+  if (!fields.ok()) return;
   for (const auto& [key, bias] : biases->items()) {
     const bool digits =
         !key.empty() && key.size() <= 9 && key.find_first_not_of("0123456789") == std::string::npos;
@@ -71,10 +56,8 @@ void parse_dry(Fields& fields, const ServedModel& model, engine::SamplingParams&
   set(sampling.dry_base, fields.number("dry_base"));
   set(sampling.dry_allowed_length, fields.integer("dry_allowed_length", 0, kNoLimit));
   set(sampling.dry_penalty_last_n, fields.integer("dry_penalty_last_n", -1, kNoLimit));
-  std::vector<std::string> breakers = strings(fields, "dry_sequence_breakers");
-  for (const std::string& breaker : breakers)
-    if (breaker.empty())
-      fields.fail("dry_sequence_breakers", "strings that are not empty", Json(breaker));
+  std::vector<std::string> breakers =
+      fields.strings("dry_sequence_breakers", kMaxStrings, kMaxStringBytes);
   const bool given = fields.find("dry_sequence_breakers") != nullptr;
   if (given && !breakers.empty())
     if (auto tokenizer = tokenizer_of(model, "dry_sequence_breakers"); !tokenizer.ok())
@@ -163,7 +146,31 @@ void refuse_unsupported(Fields& fields) {
   }
 }
 
+// What all prompts of a request ask of the engine together.
+Status check_total(const GenerationRequest& out) {
+  const engine::Request& request = out.request;
+  const size_t prompts = out.prompts.size();
+  if (prompts * static_cast<size_t>(request.choices) > kMaxPrompts)
+    return error(ErrorCode::kInvalidArgument,
+                 "n: wanted at most {} answers of all prompts together, got {} of each of {}",
+                 kMaxPrompts, request.choices, prompts);
+  const size_t copied = request.sampling.dry_breakers.size() * sizeof(int32_t);
+  if (copied * prompts > kMaxCopied)
+    return error(ErrorCode::kInvalidArgument,
+                 "dry_sequence_breakers: wanted at most {} bytes of token ids for all prompts "
+                 "together, got {} for each of {}",
+                 kMaxCopied, copied, prompts);
+  return ok_status();
+}
+
 }  // namespace
+
+Status check_prompt(const ServedModel& model, size_t tokens, const std::string& field) {
+  if (static_cast<int64_t>(tokens) < model.context) return ok_status();
+  return error(ErrorCode::kInvalidArgument,
+               "{}: this model's context is {} tokens, of which a prompt may take {}; got {}",
+               field, model.context, model.context - 1, tokens);
+}
 
 std::variant<GenerationRequest, ApiError> read_generation(std::string_view body, bool chat,
                                                           const ServedModel& model,
@@ -181,6 +188,8 @@ Status parse_common(Fields& fields, const ServedModel& model, int64_t max_tokens
                     GenerationRequest& out) {
   engine::Request& request = out.request;
   refuse_unsupported(fields);
+  fields.string("user", kMaxName);  // not used, but never more than it should be
+  fields.bound("metadata", kMaxMetadata, "pairs");
   parse_streaming(fields, out);
   set(request.choices, fields.integer("n", 1, std::min(kMaxChoices, model.slots)));
   request.max_tokens = model.defaults.max_tokens.value_or(max_tokens_default);
@@ -203,14 +212,8 @@ Status parse_common(Fields& fields, const ServedModel& model, int64_t max_tokens
   }
   CONTINUO_RETURN_IF_ERROR(fields.status());
 
-  // An answer may fill the context, never more; a prompt that leaves no room is an error.
-  int64_t longest = 0;
-  for (const std::vector<int32_t>& prompt : out.prompts)
-    longest = std::max(longest, static_cast<int64_t>(prompt.size()));
-  if (longest >= model.context)
-    return error(ErrorCode::kInvalidArgument,
-                 "{}: this model's context is {} tokens, of which a prompt may take {}; got {}",
-                 out.chat ? "messages" : "prompt", model.context, model.context - 1, longest);
+  CONTINUO_RETURN_IF_ERROR(check_total(out));
+  // An answer may fill the context, never more.
   if (request.max_tokens == 0 || request.max_tokens > model.context)
     request.max_tokens = model.context;
   if (request.sampling.min_tokens > request.max_tokens)

@@ -45,6 +45,9 @@ Result<GenerationRequest> parse_chat(const Json& body, const ServedModel& model,
 Status parse_common(Fields& fields, const ServedModel& model, int64_t max_tokens_default,
                     GenerationRequest& out);
 
+// kInvalidArgument, naming `field`, where a prompt of so many tokens leaves no room in the context.
+Status check_prompt(const ServedModel& model, size_t tokens, const std::string& field);
+
 // The ids of a body with "messages": rendered by the model's template and encoded, and the text.
 struct RenderedChat {
   std::string text;

@@ -138,6 +138,85 @@ TEST(GenerationRequest, WhatIsNotThereIsRefused) {
       completion(R"("stop": null, "temperature": null, "stream_options": null, "logprobs": null)"));
 }
 
+// A list of `count` times `each`.
+std::string list(size_t count, const std::string& each) {
+  std::string out = "[";
+  for (size_t i = 0; i < count; ++i) out += (i > 0 ? "," : "") + each;
+  return out + "]";
+}
+std::string text_of(size_t bytes) { return '"' + std::string(bytes, 'x') + '"'; }
+
+TEST(GenerationRequest, EveryFieldIsBounded) {
+  const auto biases = [](int count) {
+    Json out = Json::object();
+    for (int i = 0; i < count; ++i) out[std::to_string(i)] = 1;
+    return dump(out);
+  };
+  struct Case {
+    const char* param;
+    std::string most, more;  // members, the longest that pass and what is longer
+    const char* bound;
+    bool is_chat = false;
+  };
+  const std::string user = R"({"role": "user", "content": "a"})";
+  for (const Case& each : std::initializer_list<Case>{
+           {"stop", R"("stop": )" + list(16, "\"x\""), R"("stop": )" + list(17, "\"x\""),
+            "at most 16 strings, got 17"},
+           {"stop[1]", R"("stop": ["a", )" + text_of(1024) + "]",
+            R"("stop": ["a", )" + text_of(1025) + "]", "at most 1024 bytes, got 1025"},
+           {"stop", R"("stop": )" + text_of(1024), R"("stop": )" + text_of(4000), "got 4000"},
+           {"dry_sequence_breakers", R"("dry_sequence_breakers": )" + list(16, "\"x\""),
+            R"("dry_sequence_breakers": )" + list(18, "\"x\""), "at most 16 strings, got 18"},
+           {"stop_token_ids", R"("stop_token_ids": )" + list(1024, "5"),
+            R"("stop_token_ids": )" + list(1025, "5"), "at most 1024 token ids, got 1025"},
+           {"logit_bias", R"("logit_bias": )" + biases(384), R"("logit_bias": )" + biases(513),
+            "at most 512 biases, got 513"},
+           {"user", R"("user": )" + text_of(1024), R"("user": )" + text_of(1026), "got 1026"},
+           {"metadata", R"("metadata": {})", R"("metadata": )" + biases(17), "at most 16 pairs"},
+           {"messages[0].content", R"("messages": [{"role": "user", "content": "a"}])",
+            R"("messages": [{"role": "user", "content": )" +
+                list(1025, R"({"type": "text", "text": ""})") + "}]",
+            "at most 1024 parts, got 1025", true},
+           {"messages", R"("messages": )" + list(3, user), R"("messages": )" + list(4097, user),
+            "at most 4096 of them, got 4097", true},
+           {"messages[0].role", R"("messages": [)" + user + "]",
+            R"("messages": [{"role": )" + text_of(1025) + "}]", "got 1025", true},
+           {"chat_template_kwargs",
+            std::string(kMessages) + R"(, "chat_template_kwargs": {"a": 1})",
+            std::string(kMessages) + R"(, "chat_template_kwargs": {"a": )" + text_of(70'000) + "}",
+            "at most 65536 bytes", true}}) {
+    const auto body = [&](const std::string& field) {
+      return each.is_chat ? "{" + field + "}" : completion(field);
+    };
+    read(body(each.most), each.is_chat);
+    const ApiError error = refusal(body(each.more), each.is_chat);
+    EXPECT_EQ(error.status, 400) << each.param;
+    EXPECT_EQ(error.param, each.param) << error.message;
+    EXPECT_THAT(error.message, HasSubstr(each.bound));
+  }
+  EXPECT_EQ(read("{\"prompt\": " + list(1024, "[5]") + "}").prompts.size(), 1024u);
+  EXPECT_THAT(refusal("{\"prompt\": " + list(1025, "[5]") + "}").message,
+              HasSubstr("at most 1024 prompts, got 1025"));
+  EXPECT_EQ(refusal("{\"prompt\": " + list(600, "[5]") + ", \"n\": 2}").param, "n");
+}
+
+TEST(GenerationRequest, LongTextsAreRefusedBeforeTheyAreEncoded) {
+  const ServedModel& model = with_text();
+  // Every token's text fits, so that no prompt is refused that could have run.
+  for (int32_t id = 0; id < model.tokenizer->vocab_size(); ++id)
+    if (const auto bytes = model.tokenizer->token_bytes(id); bytes)
+      ASSERT_LE(bytes->size() * static_cast<size_t>(model.context), model.longest_text);
+  const std::string longer(model.longest_text + 1, 'x');
+  const std::string bound = std::to_string(model.longest_text) + " bytes";
+  const ApiError error = refusal(R"({"prompt": ["a", ")" + longer + "\"]}");
+  EXPECT_EQ(error.param, "prompt[1]");
+  EXPECT_THAT(error.message, HasSubstr(bound));
+  const ApiError chat_error =
+      refusal(R"({"messages": [{"role": "user", "content": ")" + longer + "\"}]}", true);
+  EXPECT_EQ(chat_error.param, "messages");
+  EXPECT_THAT(chat_error.message, HasSubstr(bound));
+}
+
 TEST(GenerationRequest, FieldsReachTheEngine) {
   const GenerationRequest out = read(completion(
       R"("max_tokens": 9, "n": 2, "seed": 7, "temperature": 0.5, "top_k": 3, "top_p": 0.9,)"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/fields.h"
+#include "server/limits.h"
 
 namespace continuo::server {
 
@@ -36,7 +37,7 @@ SamplingDefaults sampling_defaults(const nlohmann::json& config, int64_t vocab) 
 
 std::optional<ApiError> check_model_name(const ServedModel& model, const Json& body) {
   Fields fields(body);
-  const std::optional<std::string> wanted = fields.string("model");
+  const std::optional<std::string> wanted = fields.string("model", kMaxName);
   if (const Status status = fields.status(); !status.ok()) return api_error(status.error());
   if (!wanted || std::find(model.names.begin(), model.names.end(), *wanted) != model.names.end())
     return std::nullopt;
@@ -50,6 +51,25 @@ Result<const text::Tokenizer*> tokenizer_of(const ServedModel& model, const std:
   if (model.tokenizer) return &*model.tokenizer;
   return error(ErrorCode::kInvalidArgument,
                "{}: this model has no tokenizer; it takes and gives token ids", field);
+}
+
+size_t longest_text(const text::Tokenizer& tokenizer, int64_t context) {
+  constexpr size_t kShrinks = 4;
+  size_t longest = 4;  // a character that becomes one unknown token
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    const auto bytes = tokenizer.token_bytes(id), written = tokenizer.token(id);
+    longest = std::max({longest, bytes ? bytes->size() : 0, written ? written->size() : 0});
+  }
+  return longest * kShrinks * static_cast<size_t>(context);
+}
+
+Status check_text(const ServedModel& model, size_t bytes, const std::string& field) {
+  if (model.longest_text == 0 || bytes <= model.longest_text) return ok_status();
+  return error(
+      ErrorCode::kInvalidArgument,
+      "{}: wanted at most {} bytes, no more can fit into this model's context of {} tokens; "
+      "got {}",
+      field, model.longest_text, model.context, bytes);
 }
 
 std::vector<int32_t> tokens_containing(const text::Tokenizer& tokenizer,

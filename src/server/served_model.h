@@ -32,6 +32,7 @@ struct ServedModel {
   std::optional<text::Tokenizer> tokenizer;  // absent: token ids in, token ids out
   std::optional<text::ChatTemplate> chat;    // absent: no chat endpoint
   SamplingDefaults defaults;
+  size_t longest_text = 0;  // bytes that a text may have, see longest_text(); 0 = any
 
   const std::string& name() const { return names.front(); }
 };
@@ -41,6 +42,12 @@ std::optional<ApiError> check_model_name(const ServedModel& model, const Json& b
 
 // kInvalidArgument, naming `field`, where there is no tokenizer.
 Result<const text::Tokenizer*> tokenizer_of(const ServedModel& model, const std::string& field);
+
+// No text of more bytes fits into `context` tokens: so many of the vocabulary's longest, times what
+// a normaliser may shrink a text by (four bytes to one, of U+1D41A for "a").
+size_t longest_text(const text::Tokenizer& tokenizer, int64_t context);
+// kInvalidArgument, naming `field`: a text that need not be encoded to be known as too long.
+Status check_text(const ServedModel& model, size_t bytes, const std::string& field);
 
 // DRY: ids of tokens whose text contains one of `breakers`.
 std::vector<int32_t> tokens_containing(const text::Tokenizer& tokenizer,

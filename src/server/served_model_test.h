@@ -37,6 +37,7 @@ inline ServedModel text_model(const std::string& chat_template =
       nlohmann::json::parse(read_test_file("goldens/tokenizer_gpt2/tokenizer_config.json"));
   model.tokenizer =
       text::Tokenizer::create({.tokenizer_json = tokenizer, .tokenizer_config = &config}).value();
+  model.longest_text = longest_text(*model.tokenizer, model.context);
   model.vocab = model.tokenizer->vocab_size() + 5;  // padded rows
   if (!chat_template.empty())
     model.chat = text::ChatTemplate::create({.jinja = chat_template}, *model.tokenizer).value();

@@ -17,6 +17,7 @@ Result<std::vector<int32_t>> tokens_of(const Json& body, const ServedModel& mode
   if (!prompt && fields.ok()) fields.fail("prompt", "a string, or messages", Json());
   CONTINUO_RETURN_IF_ERROR(fields.status());
   CONTINUO_TRY(const text::Tokenizer* tokenizer, tokenizer_of(model, "prompt"));
+  CONTINUO_RETURN_IF_ERROR(check_text(model, prompt->size(), "prompt"));
   return tokenizer->encode(*prompt, {.add_special = add_special});
 }
 
