@@ -1,7 +1,6 @@
 // App: what all connections of a server share.
 #pragma once
 
-#include <boost/asio/thread_pool.hpp>
 #include <cstdint>
 #include <optional>
 
@@ -13,6 +12,7 @@
 #include "server/options.h"
 #include "server/rate.h"
 #include "server/served_model.h"
+#include "server/workers.h"
 
 namespace continuo::server {
 
@@ -25,8 +25,7 @@ struct App {
   Metrics metrics;           // any thread
   Lifecycle lifecycle;       // any thread
   Rate generated, prompted;  // any thread
-  boost::asio::thread_pool workers{
-      2};  // parsing and encoding: a long prompt must not stall streams
+  Workers workers;
 
   // Set before Phase::kReady, then left alone: read them only after asking for the phase.
   std::optional<ServedModel> model;

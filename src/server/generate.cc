@@ -1,6 +1,5 @@
 // /v1/completions and /v1/chat/completions: read on a worker, computed by the engine, answered
 // here.
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -72,6 +71,14 @@ class Pace {
   Clock::time_point arrived_;
   std::vector<std::optional<Clock::time_point>> last_;  // token of each choice
 };
+
+// Each prompt's engine request is made on a worker: together they may be large.
+asio::awaitable<std::optional<Error>> submit(Running& running, const GenerationRequest& request,
+                                             std::shared_ptr<EventQueue> queue) {
+  const Status status = running.submit(request, queue);
+  if (status.ok()) co_return std::nullopt;
+  co_return status.error();
+}
 
 using Parsed = std::variant<GenerationRequest, ApiError>;
 
@@ -182,8 +189,11 @@ asio::awaitable<void> run(App& app, Exchange& exchange, const GenerationRequest&
   Answer result(request, *app.model, exchange.id(), std::time(nullptr));
   const auto executor = co_await asio::this_coro::executor;
   auto queue = std::make_shared<EventQueue>(executor);
-  if (const Status status = running.submit(request, queue); !status.ok()) {
-    co_await exchange.respond(api_error(status.error()));
+  auto task = submit(running, request, queue);
+  const std::optional<std::optional<Error>> submitted =
+      co_await app.workers.run(0, std::move(task));
+  if (!submitted || *submitted) {
+    co_await exchange.respond(submitted ? api_error(**submitted) : busy());
     co_return;
   }
   for (const auto& prompt : request.prompts)
@@ -206,13 +216,19 @@ asio::awaitable<void> generate(App& app, Exchange& exchange, bool chat) {
   const auto limit = app.options.request_timeout;
   const engine::TimePoint deadline =
       limit.count() > 0 ? exchange.arrived() + limit : engine::TimePoint::max();
+  const size_t bytes = exchange.request().body().size();
   auto task = parse(&*app.model, exchange.take_body(), chat, deadline);
-  const Parsed parsed = co_await asio::co_spawn(app.workers, std::move(task), asio::use_awaitable);
-  if (const auto* wrong = std::get_if<ApiError>(&parsed)) {
+  const std::optional<Parsed> parsed = co_await app.workers.run(bytes, std::move(task));
+  exchange.held.release();
+  if (!parsed) {
+    co_await exchange.respond(busy());
+    co_return;
+  }
+  if (const auto* wrong = std::get_if<ApiError>(&*parsed)) {
     co_await exchange.respond(*wrong);
     co_return;
   }
-  const GenerationRequest& request = std::get<GenerationRequest>(parsed);
+  const GenerationRequest& request = std::get<GenerationRequest>(*parsed);
   if (app.options.log_prompts) exchange.notes["prompts"] = request.texts;
   co_await run(app, exchange, request);
 }

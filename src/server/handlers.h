@@ -21,5 +21,7 @@ asio::awaitable<void> asset(App& app, Exchange& exchange);
 
 // What a request that needs the model is told while there is none, or none any more.
 std::optional<ApiError> unavailable(const App& app);
+// What it is told where too many wait to be parsed.
+ApiError busy();
 
 }  // namespace continuo::server

@@ -110,6 +110,8 @@ std::optional<ApiError> unavailable(const App& app) {
   return std::nullopt;
 }
 
+ApiError busy() { return {503, "Too many requests wait to be read.", "busy", "", 1}; }
+
 asio::awaitable<void> models(App& app, Exchange& exchange) {
   Json data = Json::array();
   for (const std::string& name : app.model->names) data.push_back(describe(*app.model, name));

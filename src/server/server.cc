@@ -127,7 +127,6 @@ void Server::stop() {
   impl_->io.stop();
   if (impl_->thread.joinable()) impl_->thread.join();
   impl_->app.workers.stop();
-  impl_->app.workers.join();
   impl_->app.backend = nullptr;  // suspended answers ask it for nothing when they are destroyed
 }
 

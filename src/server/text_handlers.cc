@@ -1,6 +1,4 @@
 // /tokenize and /detokenize, on a worker.
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <string>
 
 #include "server/handlers.h"
@@ -17,12 +15,16 @@ asio::awaitable<Outcome> work(const ServedModel* model, std::string body, Answer
 }
 
 asio::awaitable<void> answer(App& app, Exchange& exchange, Answerer answerer) {
+  const size_t bytes = exchange.request().body().size();
   auto task = work(&*app.model, exchange.take_body(), answerer);
-  auto outcome = co_await asio::co_spawn(app.workers, std::move(task), asio::use_awaitable);
-  if (auto* wrong = std::get_if<ApiError>(&outcome))
+  auto outcome = co_await app.workers.run(bytes, std::move(task));
+  exchange.held.release();
+  if (!outcome)
+    co_await exchange.respond(busy());
+  else if (auto* wrong = std::get_if<ApiError>(&*outcome))
     co_await exchange.respond(std::move(*wrong));
   else
-    co_await exchange.respond(200, std::get<Json>(std::move(outcome)));
+    co_await exchange.respond(200, std::get<Json>(std::move(*outcome)));
 }
 
 }  // namespace
