@@ -81,7 +81,15 @@ void refuse_unsupported(Fields& fields) {
   fields.refuse("continue_final_message", {false}, "going on with a message is not supported");
   fields.refuse("chat_template", {}, "the template is the model's own");
   fields.refuse("tool_choice", {"none", "auto"}, "only \"none\" and \"auto\" are supported");
-  fields.refuse("functions", {Json::array()}, "no longer in use; see tools");
+  fields.refuse("functions", {Json::array()}, "calling functions is not supported");
+  fields.refuse("function_call", {"none", "auto"}, "calling functions is not supported");
+  // With tool_choice "none" the model does not see them.
+  const Json* choice = fields.find("tool_choice");
+  if (choice == nullptr || *choice != "none")
+    fields.refuse("tools", {Json::array()},
+                  "calling tools is not supported; only where tool_choice is \"none\"");
+  fields.refuse("web_search_options", {}, "searching the web is not supported");
+  fields.refuse("documents", {Json::array()}, "documents are not supported; see messages");
   fields.refuse("audio", {}, "only text is supported");
   fields.refuse("modalities", {Json::array({"text"})}, "only text is supported");
 }
@@ -115,8 +123,8 @@ Result<RenderedChat> render_chat(const Json& body, const ServedModel& model) {
   text::ChatRequest request;
   request.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(true);
   const bool add_special = fields.boolean("add_special_tokens").value_or(false);
-  const Json* tools = fields.find("tools");
-  if (tools != nullptr && !tools->is_array()) fields.fail("tools", "a list", *tools);
+  if (const Json* tools = fields.find("tools"); tools != nullptr && !tools->is_array())
+    fields.fail("tools", "a list", *tools);
   CONTINUO_RETURN_IF_ERROR(fields.status());
   CONTINUO_TRY(const Json messages, read_messages(fields.find("messages")));
   CONTINUO_TRY(request.variables, template_variables(fields));
@@ -124,9 +132,6 @@ Result<RenderedChat> render_chat(const Json& body, const ServedModel& model) {
     return error(ErrorCode::kInvalidArgument,
                  "messages: this model has no chat template; use /v1/completions");
   request.messages = dump(messages);
-  // tool_choice "none": the model does not see them.
-  const bool none = fields.find("tool_choice") != nullptr && *fields.find("tool_choice") == "none";
-  if (tools != nullptr && !tools->empty() && !none) request.tools = dump(*tools);
   CONTINUO_RETURN_IF_ERROR(check_text(model, request.messages.size(), "messages"));
 
   RenderedChat out;

@@ -134,6 +134,19 @@ void refuse_unsupported(Fields& fields) {
   fields.refuse("use_beam_search", {false}, "beam search is not supported");
   fields.refuse("truncate_prompt_tokens", {}, "prompts are not cut");
   fields.refuse("allowed_token_ids", {}, "not supported; see logit_bias");
+  fields.refuse("length_penalty", {1}, "beam search is not supported");
+  fields.refuse("thinking_token_budget", {}, "a limit on thinking is not supported");
+  fields.refuse("logits_processors", {Json::array()}, "processors of logits are not supported");
+  // llama.cpp's: each with the value at which it does nothing.
+  fields.refuse("repeat_penalty", {1}, "not supported; see repetition_penalty");
+  fields.refuse("typical_p", {1}, "typical sampling is not supported");
+  fields.refuse("tfs_z", {1}, "tail-free sampling is not supported");
+  fields.refuse("top_n_sigma", {-1, 0}, "sampling by standard deviations is not supported");
+  fields.refuse("xtc_probability", {0}, "excluding top choices is not supported");
+  fields.refuse("dynatemp_range", {0}, "dynamic temperature is not supported");
+  fields.refuse("mirostat", {0}, "Mirostat is not supported");
+  fields.refuse("n_predict", {-1}, "not supported; see max_tokens");
+  fields.refuse("samplers", {}, "the order of samplers is fixed");
   for (const char* name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar",
                            "structured_outputs", "json_schema", "grammar"})
     fields.refuse(name, {}, "structured output is not supported");

@@ -128,14 +128,34 @@ TEST(GenerationRequest, WhatIsNotThereIsRefused) {
     EXPECT_EQ(error.code, "unsupported") << field;
     EXPECT_THAT(field, StartsWith("\"" + error.param + "\""));
   }
-  for (const char* field : {R"("tool_choice": "required")", R"("functions": [{}])",
-                            R"("modalities": ["audio"])", R"("chat_template": "x")"})
+  for (const char* field :
+       {R"("repeat_penalty": 1.2)", R"("mirostat": 2)", R"("typical_p": 0.5)", R"("n_predict": 5)"})
+    EXPECT_EQ(refusal(completion(field)).code, "unsupported") << field;
+  read(completion(R"("repeat_penalty": 1.0, "mirostat": 0, "typical_p": 1, "n_predict": -1)"));
+  for (const char* field :
+       {R"("tool_choice": "required")", R"("functions": [{}])", R"("function_call": {"name": "f"})",
+        R"("documents": [{}])", R"("web_search_options": {})", R"("modalities": ["audio"])",
+        R"("chat_template": "x")"})
     EXPECT_EQ(refusal(chat(field), true).code, "unsupported") << field;
   // Their harmless values pass, as does what nobody has heard of, and null is as if absent.
   read(
       completion(R"("echo": false, "suffix": "", "n": 2, "best_of": 2, "unheard_of": {"a": [1]})"));
   read(
       completion(R"("stop": null, "temperature": null, "stream_options": null, "logprobs": null)"));
+}
+
+TEST(GenerationRequest, ToolsAreRefusedUnlessNoneMayBeCalled) {
+  const std::string tools = R"("tools": [{"type": "function", "function": {"name": "f"}}])";
+  for (const char* choice : {"", R"(, "tool_choice": "auto")", R"(, "tool_choice": null)"}) {
+    const ApiError error = refusal(chat(tools + choice), true);
+    EXPECT_EQ(std::tuple(error.status, error.param, error.code),
+              std::tuple(400, "tools", "unsupported"))
+        << choice;
+  }
+  // Then the model does not see them; and a list of none is as if absent.
+  const std::string without = read(chat(R"("n": 1)"), true).texts.at(0);
+  EXPECT_EQ(read(chat(tools + R"(, "tool_choice": "none")"), true).texts.at(0), without);
+  EXPECT_EQ(read(chat(R"("tools": [], "tool_choice": "auto")"), true).texts.at(0), without);
 }
 
 // A list of `count` times `each`.
