@@ -193,7 +193,8 @@ asio::awaitable<void> run(App& app, Exchange& exchange, const GenerationRequest&
   const std::optional<std::optional<Error>> submitted =
       co_await app.workers.run(0, std::move(task));
   if (!submitted || *submitted) {
-    co_await exchange.respond(submitted ? api_error(**submitted) : busy());
+    ApiError wrong = submitted ? api_error(**submitted) : busy();  // GCC 12 frees it twice inline
+    co_await exchange.respond(std::move(wrong));
     co_return;
   }
   for (const auto& prompt : request.prompts)
