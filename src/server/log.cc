@@ -3,6 +3,7 @@
 #include <spdlog/formatter.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -42,11 +43,18 @@ class JsonFormatter : public spdlog::formatter {
   }
 };
 
-// "name=value", quoted where it would not end at the next space.
+// What needs no quotes: visible ASCII, so that a client's bytes stay inside their field and the log
+// stays UTF-8.
+bool is_plain(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return c > ' ' && c <= '~' && c != '"' && c != '\\' && c != '=';
+  });
+}
+
+// "name=value", the value as JSON where it is not plain.
 void append_plain(std::string& out, const std::string& name, const Json& value) {
   out.append(" ").append(name).append("=");
-  if (value.is_string() &&
-      value.get_ref<const std::string&>().find_first_of(" \"\n\r\t\\=") == std::string::npos)
+  if (value.is_string() && is_plain(value.get_ref<const std::string&>()))
     out.append(value.get<std::string>());
   else
     out.append(dump(value));
