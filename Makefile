@@ -9,7 +9,7 @@ export MODEL PROMPT
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build setup setup-test setup-check setup-cuda setup-iree setup-iree-cuda configure test test-models \
-  test-iree check lint asan tsan fuzz fmt golden bench bench-serve clean
+  test-long test-iree check lint asan tsan fuzz fmt golden bench bench-serve clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test: build setup-test ## Unit, conformance, golden and end-to-end tests
 
 test-iree: setup-iree build ## Every golden on IREE, and ragged batching on it
 	@ctest --preset iree
+
+test-long: build ## Ten minutes of hostile clients
+	@ctest --preset long
 
 test-models: build ## The real models against their reference logits
 	@smollm2=$$(scripts/fetch-model.sh smollm2) && gemma=$$(scripts/fetch-model.sh gemma-3-270m) && \

@@ -3,8 +3,10 @@ serves the next one."""
 
 import json
 import os
+import random
 import resource
 import socket
+import time
 
 from server_harness import ServerTestCase, TINY, completion, unittest
 
@@ -34,6 +36,65 @@ class Hurt(ServerTestCase):
                 head, _, body = self.server.raw(bad).partition(b"\r\n\r\n")
                 self.assertTrue(head.startswith(b"HTTP/1.1 %d " % status), head)
                 self.assertTrue(json.loads(body)["error"]["message"])
+
+    def test_mutated_requests(self):
+        """Valid requests with bytes changed, cut, doubled or moved: each is answered or dropped."""
+        seed = int(os.environ.get("SEED", "20261127"))
+        chance = random.Random(seed)
+        body = json.dumps(completion()).encode()
+        sized = b"Content-Length: %d\r\n\r\n" % len(body) + body
+        chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        origin = b"Origin: http://localhost\r\nExpect: 100-continue\r\nX-Forwarded-For: 1.2.3.4\r\n"
+        valid = [POST + sized, POST + chunks, POST + origin + sized,
+                 b"GET /health?x#y HTTP/1.1\r\nHost: [::1]:80\r\n\r\n" * 2,
+                 b"GET http://localhost/slots HTTP/1.0\r\n\r\n",
+                 b"OPTIONS /tokenize HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n"]
+        known = {b"100", b"200", b"204", b"400", b"403", b"404", b"405", b"408", b"411", b"413",
+                 b"415", b"429", b"431"}
+        statuses, end = set(), time.monotonic() + 3
+        while time.monotonic() < end:
+            data = bytearray(chance.choice(valid))
+            for _ in range(chance.randrange(1, 5)):
+                at, size = chance.randrange(len(data)), chance.randrange(1, 20)
+                kind = chance.randrange(4)
+                if kind == 0:
+                    data[at] = chance.randrange(256)
+                elif kind == 1 and len(data) > 30:
+                    del data[at:at + size]
+                else:
+                    part = bytes(chance.choice(valid) if kind == 2 else data)[at:at + size]
+                    data[chance.randrange(len(data)):0] = part
+            answer = self.server.raw(bytes(data))
+            if answer:
+                self.assertIn(answer[9:12], known, (seed, bytes(data), answer[:300]))
+                statuses.add(answer[9:12])
+        self.assertLessEqual({b"200", b"400", b"403", b"404"}, statuses)
+
+    def test_bounds_name_their_field(self):
+        """What once copied 600 MB on the thread that answers everybody."""
+        long = {"prompt": [[1]] * 150, "stop": ["x" * 4_000_000], "max_tokens": 2}
+        for _ in range(3):
+            sent = self.server.post(COMPLETIONS, long)
+            begun = time.monotonic()
+            self.assertEqual(self.server.request("GET", "/health")[0], 200)
+            self.assertLess(time.monotonic() - begun, 1)
+            answer = json.loads(sent.read_to_end().partition(b"\r\n\r\n")[2])["error"]
+            self.assertEqual(answer["param"], "stop[0]")
+            self.assertIn("at most 1024 bytes, got 4000000", answer["message"])
+
+    def test_silent_bodies_stop_nobody(self):
+        held = []
+        try:
+            for _ in range(32):
+                held.append(socket.create_connection((self.server.host, self.server.port),
+                                                     timeout=20))
+                held[-1].sendall(POST + b"Content-Length: 16777216\r\n\r\n")
+            for _ in range(3):
+                self.assertEqual(self.server.json("POST", COMPLETIONS, completion())[0], 200)
+            self.assertTrue(held[0].recv(1000).startswith(b"HTTP/1.1 408 "))
+        finally:
+            for connection in held:
+                connection.close()
 
     def test_malformed_json(self):
         for bad in (b"", b"{", b"[]", b"null", b'{"prompt": "\xff\xfe"}', b'{"prompt": 1}',

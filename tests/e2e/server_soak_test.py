@@ -1,18 +1,25 @@
-"""A minute of everything at once: random requests, clients that leave, malformed input. Every
-accepted request is answered once, no slot is lost, memory stays flat. SEED and SOAK_SECONDS set it.
+"""Half a minute of everything at once: random requests and hostile clients that leave, trickle, send
+far too much or what is malformed. Every accepted request is answered once, no slot is lost, memory
+stays flat, and at the end an answer is what it was at the start. SEED and SOAK_SECONDS set it.
 """
 
 import json
 import os
 import random
+import socket
 import threading
 import time
 
-from server_harness import ServerTestCase, TINY, unittest
+from server_harness import ServerTestCase, TINY, completion, unittest
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 SEED = int(os.environ.get("SEED", "20261125"))
 CLIENTS = 12
+
+
+HEAD = ("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: application/json\r\n{}\r\n\r\n")
+IDLE = 24  # sockets that announce 16 MiB and send nothing: more than once stopped every POST
 
 
 def resident_mib(pid):
@@ -40,6 +47,10 @@ class Soak(ServerTestCase):
             if chance.random() < 0.7:
                 connection.recv(200)
             connection.close()
+        elif kind < 0.9:
+            self.too_much(chance)
+        elif kind < 0.93:
+            self.trickle(chance)
         else:
             bad = bytes(chance.randrange(256) for _ in range(chance.randrange(1, 200)))
             if chance.random() < 0.5:
@@ -47,6 +58,45 @@ class Soak(ServerTestCase):
                 self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), (bad, answer))
             else:
                 self.assertEqual(self.server.request("POST", "/v1/completions", bad)[0], 400)
+
+    def too_much(self, chance):
+        """A field beyond its bound, in a body of up to some megabytes: its 400 names it."""
+        field, value = chance.choice([
+            ("prompt", [5] * chance.randrange(100, 500_000)),
+            ("prompt", [[1]] * chance.randrange(1025, 5000)),
+            ("stop", ["x" * chance.randrange(1025, 4_000_000)]),
+            ("stop", ["x"] * chance.randrange(17, 1000)),
+            ("logit_bias", {str(i): 1 for i in range(chance.randrange(200, 380), 1000)})])
+        status, _, text = self.server.request("POST", "/v1/completions",
+                                              {**completion(), field: value})
+        self.assertEqual(status, 400, text)
+        self.assertTrue(json.loads(text)["error"]["param"].startswith(field), text)
+
+    def trickle(self, chance):
+        """A body that comes byte by byte, until the client has had enough."""
+        with socket.create_connection((self.server.host, self.server.port), timeout=20) as slow:
+            slow.sendall(HEAD.format("Content-Length: 16777216").encode())
+            for _ in range(chance.randrange(1, 8)):
+                slow.sendall(b" ")
+                time.sleep(0.05)
+
+    def hold_idle(self, end):
+        """Silent bodies, made anew when the server ends them."""
+        while time.monotonic() < end:
+            held = [socket.create_connection((self.server.host, self.server.port), timeout=20)
+                    for _ in range(IDLE)]
+            for each in held:
+                each.sendall(HEAD.format("Content-Length: 16777216").encode())
+            answer = held[0].recv(1000)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 408 "), answer)
+            for each in held:
+                each.close()
+
+    def healthy(self):
+        status, answer = self.server.json("POST", "/v1/completions",
+                                          completion(max_tokens=20, return_token_ids=True))
+        self.assertEqual(status, 200, answer)
+        return answer["choices"][0]["token_ids"]
 
     def ask(self, request, name, answers):
         status, headers, text = self.server.request("POST", "/v1/completions", request,
@@ -69,17 +119,23 @@ class Soak(ServerTestCase):
     def test_soak(self):
         answers, failures = [], []
 
-        def client(seed):
-            chance = random.Random(seed)
+        def guarded(work, *arguments):
             try:
-                while time.monotonic() < end:
-                    self.one(chance, answers)
+                work(*arguments)
             except Exception as failure:  # shown by the main thread
                 failures.append(repr(failure))
 
+        def client(seed):
+            chance = random.Random(seed)
+            while time.monotonic() < end:
+                self.one(chance, answers)
+
         memory = []
+        first = self.healthy()
         end = time.monotonic() + SECONDS
-        threads = [threading.Thread(target=client, args=(SEED + i,)) for i in range(CLIENTS)]
+        threads = [threading.Thread(target=guarded, args=(client, SEED + i))
+                   for i in range(CLIENTS)]
+        threads.append(threading.Thread(target=guarded, args=(self.hold_idle, end)))
         for thread in threads:
             thread.start()
         while time.monotonic() < end:
@@ -94,6 +150,7 @@ class Soak(ServerTestCase):
         # Of every answer that was begun the end is known, once.
         self.assertEqual(self.metric("vllm:request_success_total"),
                          self.metric("vllm:request_params_n_sum"))
+        self.assertEqual(self.healthy(), first)
         settled = max(memory[5:10])
         self.assertLess(max(memory[10:]), settled + 30, f"MiB over time: {memory}")
         print(f"{len(answers)} answers, {answers.count(429)} refused, "
