@@ -74,7 +74,7 @@ void Engine::Impl::try_again() {
   Status ran = ready(idle.key);
   if (ran.ok()) ran = watched(idle.key, [&] { return runner_->launch(idle.key, input_of(idle)); });
   if (ran.ok()) {
-    auto result = watched(idle.key, [&] { return runner_->collect(false); });
+    auto result = watched(idle.key, [&] { return runner_->collect(); });
     if (!result.ok()) ran = std::move(result).error();
   }
   if (!ran.ok()) return fail(std::move(ran).error());

@@ -28,7 +28,7 @@ std::vector<float> random_logits(size_t vocab, uint32_t seed) {
 // What `params` make of the logits after a prompt and an answer.
 std::vector<float> penalised(const SamplingParams& params, const std::vector<int32_t>& prompt,
                              const std::vector<int32_t>& answer, std::vector<float> logits) {
-  Penalties penalties(std::make_shared<SamplingParams>(params), prompt, int64_t(logits.size()));
+  Penalties penalties(params, prompt, int64_t(logits.size()));
   for (const int32_t token : answer) penalties.accept(token);
   EXPECT_TRUE(penalties.any());
   penalties.apply(logits);
@@ -36,11 +36,9 @@ std::vector<float> penalised(const SamplingParams& params, const std::vector<int
 }
 
 TEST(Penalties, DefaultsChangeNothing) {
-  EXPECT_FALSE(Penalties(std::make_shared<SamplingParams>(), std::vector<int32_t>{1, 2}, 5).any());
-  EXPECT_FALSE(Penalties(std::make_shared<SamplingParams>(
-                             SamplingParams{.dry_multiplier = 1, .dry_penalty_last_n = 0}),
-                         {}, 5)
-                   .any());
+  EXPECT_FALSE(Penalties(SamplingParams{}, std::vector<int32_t>{1, 2}, 5).any());
+  EXPECT_FALSE(
+      Penalties(SamplingParams{.dry_multiplier = 1, .dry_penalty_last_n = 0}, {}, 5).any());
 }
 
 TEST(Penalties, BiasIsAdded) {

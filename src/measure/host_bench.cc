@@ -29,6 +29,7 @@ class NoDevice final : public engine::StepRunner {
                  const std::function<void(const std::string&, int64_t, int64_t)>&) override {
     return ok_status();
   }
+  bool prepared(const engine::StepKey&) const override { return true; }
   Status fork(const engine::SlotFork&) override { return ok_status(); }
   Status set_line(int32_t, const engine::SlotLine&) override { return ok_status(); }
   Status launch(const engine::StepKey& key, const engine::StepInput& input) override {
