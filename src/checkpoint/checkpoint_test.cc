@@ -129,6 +129,9 @@ TEST(OpenFolder, RefusesOtherQuantisations) {
   EXPECT_THAT(refusal(folder.path()).message, HasSubstr("quant_method \"gptq\""));
   folder.write("config.json", R"({"quantization_config":{"quant_method":"mxfp4"}})");
   EXPECT_TRUE(open(folder.path()).ok());
+  folder.write("config.json", R"({"model_type":"some_vision_model","text_config":
+      {"quantization_config":{"quant_method":"awq","bits":4}}})");
+  EXPECT_THAT(refusal(folder.path()).message, HasSubstr("quant_method \"awq\""));
 }
 
 TEST(Open, RefusesWhatIsNoModel) {

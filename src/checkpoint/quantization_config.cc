@@ -16,10 +16,17 @@ const json* member(const json& object, std::string_view key) {
   return place != object.end() && place->is_object() ? &*place : nullptr;
 }
 
+// Of the config, or of the text model inside a wrapper.
+const json* outer_or_nested(const json& config, std::string_view key) {
+  if (const json* own = member(config, key)) return own;
+  const json* text = member(config, "text_config");
+  return text == nullptr ? nullptr : member(*text, key);
+}
+
 // mlx-lm writes the same object under both keys; "quantization" is the older and the sure one.
 const json* find_settings(const json& config) {
   for (const char* key : {"quantization", "quantization_config"})
-    if (const json* settings = member(config, key); settings && settings->contains("bits"))
+    if (const json* settings = outer_or_nested(config, key); settings && settings->contains("bits"))
       return settings;
   return nullptr;
 }
@@ -70,7 +77,7 @@ Result<AffineSettings> affine_settings(const json& config, std::string_view modu
 }
 
 Status check_quantization(const json& config, const std::string& where) {
-  const json* settings = member(config, "quantization_config");
+  const json* settings = outer_or_nested(config, "quantization_config");
   if (settings == nullptr) return {};
   const auto method = settings->find("quant_method");
   if (method == settings->end() || *method == "mxfp4") return {};

@@ -21,19 +21,8 @@ bool on_disk(const fs::path& path) {
 }
 
 void sort_by_name(std::vector<SafetensorsSet::Entry>& entries) {
-  std::sort(entries.begin(), entries.end(),
-            [](const auto& a, const auto& b) { return a.tensor->name < b.tensor->name; });
-}
-
-Result<std::unique_ptr<SafetensorsSet>> open_single(const std::string& path) {
-  auto set = std::make_unique<SafetensorsSet>();
-  CONTINUO_TRY(SafetensorsFile file, open_safetensors(path));
-  set->files.push_back(std::move(file));
-  const SafetensorsFile& only = set->files.front();
-  for (const SafetensorsTensor& tensor : only.header.tensors)
-    set->tensors.push_back({&only, &tensor});
-  sort_by_name(set->tensors);
-  return set;
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto& a, const auto& b) { return a.tensor->name < b.tensor->name; });
 }
 
 // A shard is a file beside its index: a name with any path in it could point anywhere.
@@ -42,52 +31,79 @@ bool plain_file_name(const std::string& name) {
          name.find_first_of(std::string("/\\\0", 3)) == std::string::npos;
 }
 
-using ShardMap = std::map<std::string, std::vector<std::string>>;  // shard -> its tensors
+using WeightMap = std::map<std::string, std::string>;  // tensor -> the shard that should hold it
 
-Result<ShardMap> read_index(const std::string& path) {
+Result<WeightMap> read_index(const std::string& path) {
   CONTINUO_TRY(const std::string text, read_text_file(path));
   CONTINUO_TRY(const json index, parse_json(text, path));
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object() || map->empty())
     return error(ErrorCode::kCorrupt, "{}: wanted an object \"weight_map\" of tensors to shards",
                  path);
-  ShardMap shards;
+  WeightMap shards;
   for (const auto& [tensor, shard] : map->items()) {
     if (!shard.is_string() || !plain_file_name(shard.get_ref<const std::string&>()))
       return error(ErrorCode::kCorrupt,
                    "{}: tensor \"{}\": wanted the name of a file in this folder, got {}", path,
                    tensor, shard.dump(-1, ' ', true).substr(0, 200));
-    shards[shard.get<std::string>()].push_back(tensor);
+    shards[tensor] = shard.get<std::string>();
   }
   return shards;
 }
 
-Result<std::unique_ptr<SafetensorsSet>> open_sharded(const fs::path& folder) {
-  const std::string index = (folder / kIndex).string();
-  CONTINUO_TRY(ShardMap shards, read_index(index));
+// Keeps one of each name in `set`, sorted. Where files share one, the index tells which counts.
+Status settle_duplicates(SafetensorsSet& set, const WeightMap& index) {
+  const auto rightful = [&](const SafetensorsSet::Entry& entry) {
+    const auto place = index.find(entry.tensor->name);
+    return place != index.end() &&
+           fs::path(entry.file->file.path()).filename().string() == place->second;
+  };
+  std::stable_partition(set.tensors.begin(), set.tensors.end(), rightful);
+  sort_by_name(set.tensors);
+  std::vector<SafetensorsSet::Entry> kept;
+  for (const SafetensorsSet::Entry& entry : set.tensors) {
+    if (kept.empty() || kept.back().tensor->name != entry.tensor->name)
+      kept.push_back(entry);
+    else if (!rightful(kept.back()))
+      return error(ErrorCode::kCorrupt,
+                   "tensor \"{}\" is in {} and in {}, and no index tells which one counts",
+                   entry.tensor->name, kept.back().file->file.path(), entry.file->file.path());
+  }
+  set.tensors = std::move(kept);
+  return {};
+}
+
+// All tensors of `paths`. The files' own headers say what is in them.
+Result<std::unique_ptr<SafetensorsSet>> open_files(const std::vector<std::string>& paths,
+                                                   const WeightMap& index) {
   auto set = std::make_unique<SafetensorsSet>();
-  set->files.reserve(shards.size());  // entries point into it
-  for (auto& [shard, names] : shards) {
-    const std::string path = (folder / shard).string();
-    if (!on_disk(path))
-      return error(ErrorCode::kNotFound, "{}: shard {} is missing; {} tensors should be in it",
-                   index, path, names.size());
+  set->files.reserve(paths.size());  // entries point into it
+  for (const std::string& path : paths) {
     CONTINUO_TRY(SafetensorsFile opened, open_safetensors(path));
     set->files.push_back(std::move(opened));
     const SafetensorsFile& file = set->files.back();
-
-    std::map<std::string_view, const SafetensorsTensor*> held;
-    for (const SafetensorsTensor& tensor : file.header.tensors) held[tensor.name] = &tensor;
-    for (const std::string& name : names) {
-      const auto place = held.find(name);
-      if (place == held.end())
-        return error(ErrorCode::kCorrupt, "{}: wanted tensor \"{}\", as {} says; it is not there",
-                     path, name, kIndex);
-      set->tensors.push_back({&file, place->second});
-    }
+    for (const SafetensorsTensor& tensor : file.header.tensors)
+      set->tensors.push_back({&file, &tensor});
   }
-  sort_by_name(set->tensors);
+  CONTINUO_RETURN_IF_ERROR(settle_duplicates(*set, index));
   return set;
+}
+
+// An index names the shards. A tensor that it names and no shard holds is missed only by a model
+// that wants it.
+Result<std::unique_ptr<SafetensorsSet>> open_sharded(const fs::path& folder) {
+  const std::string index = (folder / kIndex).string();
+  CONTINUO_TRY(const WeightMap weights, read_index(index));
+  std::map<std::string, size_t> shards;  // how many tensors each should hold
+  for (const auto& [tensor, shard] : weights) ++shards[shard];
+  std::vector<std::string> paths;
+  for (const auto& [shard, count] : shards) {
+    paths.push_back((folder / shard).string());
+    if (!on_disk(paths.back()))
+      return error(ErrorCode::kNotFound, "{}: shard {} is missing; {} tensors should be in it",
+                   index, paths.back(), count);
+  }
+  return open_files(paths, weights);
 }
 
 std::vector<std::string> files_ending(const fs::path& folder, std::string_view ending) {
@@ -104,14 +120,11 @@ std::vector<std::string> files_ending(const fs::path& folder, std::string_view e
 Result<std::unique_ptr<SafetensorsSet>> open_safetensors_folder(const std::string& folder) {
   const fs::path base(folder);
   if (on_disk(base / "model.safetensors"))
-    return open_single((base / "model.safetensors").string());
+    return open_files({(base / "model.safetensors").string()}, {});
   if (on_disk(base / kIndex)) return open_sharded(base);
 
   const std::vector<std::string> found = files_ending(base, ".safetensors");
-  if (found.size() == 1) return open_single(found.front());
-  if (found.size() > 1)
-    return error(ErrorCode::kNotFound, "{}: {} *.safetensors files but no {} to tell their use",
-                 folder, found.size(), kIndex);
+  if (!found.empty()) return open_files(found, {});
   if (on_disk(base / "pytorch_model.bin") || on_disk(base / "pytorch_model.bin.index.json"))
     return error(ErrorCode::kUnsupported,
                  "{}: has only pytorch_model.bin, which can run code when loaded; convert it to "
