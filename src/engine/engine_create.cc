@@ -19,11 +19,15 @@ std::vector<int32_t> configured_ends(const checkpoint::Checkpoint& checkpoint) {
   const auto add = [&](const nlohmann::json& id) {
     if (id.is_number_integer()) ends.push_back(id.get<int32_t>());
   };
-  for (const nlohmann::json* config : {&checkpoint.generation_config, &checkpoint.config}) {
-    if (!config->is_object() || !config->contains("eos_token_id")) continue;
-    const nlohmann::json& id = config->at("eos_token_id");
+  const auto add_of = [&](const nlohmann::json& config) {
+    if (!config.is_object() || !config.contains("eos_token_id")) return;
+    const nlohmann::json& id = config.at("eos_token_id");
     if (id.is_array()) std::for_each(id.begin(), id.end(), add);
     add(id);
+  };
+  for (const nlohmann::json* config : {&checkpoint.generation_config, &checkpoint.config}) {
+    add_of(*config);
+    if (config->is_object() && config->contains("text_config")) add_of(config->at("text_config"));
   }
   return ends;
 }

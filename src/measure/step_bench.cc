@@ -25,8 +25,7 @@ double floor_bytes(const engine::LoadedModel& model, engine::Stepper& stepper, i
                    int64_t filled) {
   double bytes = double(model.weights->bytes());
   // Of an embedding that is not the head as well, a step reads a line a row.
-  const auto& config = model.checkpoint.config;
-  if (!config.value("tie_word_embeddings", false))
+  if (!model.model->tied())
     bytes -= double(model.model->facts().vocab * model.model->facts().hidden) *
              double(byte_size(model.target.weights));
   for (const ops::StateSpec& spec : stepper.state().specs()) {

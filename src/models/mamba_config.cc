@@ -87,16 +87,10 @@ MambaBackbone::MambaBackbone(const ConfigView& config, HasTensor has)
   facts_.vocab = (facts_.vocab + multiple - 1) / multiple * multiple;
 }
 
-Value MambaBackbone::embed(Step& step) const {
-  return embedding(step, embedding_, facts_.vocab, facts_.hidden);
-}
+std::string MambaBackbone::embedding_name() const { return embedding_; }
 
 Value MambaBackbone::final_norm(Step& step, Value x) const {
   return rms_norm(step, x, prefix_ + "norm_f", norm_eps_);
-}
-
-Value MambaBackbone::head(Step& step, Value x) const {
-  return tied_ ? embedding_head(step, x, embedding_, facts_.vocab) : Model::head(step, x);
 }
 
 ConfigView read_ssm_cfg(const ConfigView& config) {

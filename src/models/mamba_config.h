@@ -30,11 +30,11 @@ std::vector<std::string> read_layer_kinds(const ConfigView& config, int64_t laye
 class MambaBackbone : public Model {
  public:
   MambaBackbone(const ConfigView& config, HasTensor has);
-  Value embed(Step& step) const override;
   Value final_norm(Step& step, Value x) const override;
-  Value head(Step& step, Value x) const override;
 
  protected:
+  std::string embedding_name() const override;
+
   std::string embedding_;  // the tensor: Mamba's own checkpoints call it "embedding"
 };
 

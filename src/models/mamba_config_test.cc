@@ -56,13 +56,16 @@ TEST(MambaConfig, ReadsTheMambaLibrarysMamba2Configs) {
   json config = mamba_library_config();
   config["ssm_cfg"] = {{"layer", "Mamba2"}, {"headdim", 16}, {"ngroups", 2}, {"d_state", 12}};
   config["tie_embeddings"] = false;
-  const auto model = create(config, only({"backbone.embedding.weight"}));
+  const auto model = create(config, only({"backbone.embedding.weight", "lm_head.weight"}));
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_THAT((*model)->facts().mixers, ElementsAre("mamba2", "mamba2"));
   const auto weights = wanted_weights(**model);
   EXPECT_EQ(weights.at("backbone.layers.0.mixer.in_proj.weight"),
             (Shape{2 * 64 + 2 * 2 * 12 + 4, 32}));
   EXPECT_EQ(weights.at("lm_head.weight"), (Shape{56, 32}));
+  // Untied, says the config; but there is no head.
+  const auto headless = create(config, only({"backbone.embedding.weight"}));
+  EXPECT_EQ(wanted_weights(**headless).count("lm_head.weight"), 0u);
 }
 
 TEST(MambaConfig, RefusesWhatItLacks) {

@@ -43,19 +43,28 @@ std::string Model::layer_prefix(int64_t index) const {
 std::string Model::state_name(int64_t index) { return fmt::format("layers.{}", index); }
 
 Value Model::embed(Step& step) const {
-  return embedding(step, prefix_ + "embed_tokens.weight", facts_.vocab, facts_.hidden);
+  return embedding(step, embedding_name(), facts_.vocab, facts_.hidden);
 }
 
 Value Model::final_norm(Step& step, Value x) const {
   return rms_norm(step, x, prefix_ + "norm", norm_eps_);
 }
 
-Value Model::head(Step& step, Value x) const {
-  if (tied_) return embedding_head(step, x, prefix_ + "embed_tokens.weight", facts_.vocab);
+std::string Model::head_name() const {
   // Where the text model is inside another, the head may be beside it.
   for (const char* name : {"lm_head", "language_model.lm_head", "model.lm_head"})
-    if (has_(std::string(name) + ".weight")) return linear(step, x, name, facts_.vocab);
-  return linear(step, x, "lm_head", facts_.vocab);
+    if (has_(std::string(name) + ".weight")) return name;
+  return "";
+}
+
+std::string Model::embedding_name() const { return prefix_ + "embed_tokens.weight"; }
+
+bool Model::tied() const { return tied_ || (head_name().empty() && has_(embedding_name())); }
+
+Value Model::head(Step& step, Value x) const {
+  if (tied()) return embedding_head(step, x, embedding_name(), facts_.vocab);
+  const std::string name = head_name();
+  return linear(step, x, name.empty() ? "lm_head" : name, facts_.vocab);
 }
 
 namespace {

@@ -43,6 +43,9 @@ class Model {
   const Facts& facts() const { return facts_; }
   const HasTensor& has_tensor() const { return has_; }
 
+  // Whether the head reads the embedding: as the config says, and wherever there is no head.
+  bool tied() const;
+
   // x:[R,T,H] throughout; `last` has been cut to [R,H] where the head needs no more.
   virtual Value embed(Step& step) const;
   virtual Value layer(Step& step, int64_t index, Value x) const = 0;
@@ -54,12 +57,15 @@ class Model {
   std::string layer_prefix(int64_t index) const;
   // The state name of a layer: "layers.3".
   static std::string state_name(int64_t index);
+  // The head's module; "" where the checkpoint has none.
+  std::string head_name() const;
+  virtual std::string embedding_name() const;
 
   Facts facts_;
   HasTensor has_;
   std::string prefix_;  // "model.", "model.language_model.", "" ...: before embed_tokens
   double norm_eps_ = 1e-6;
-  bool tied_ = false;  // the head reads the embedding
+  bool tied_ = false;  // what the config says; tied() is what holds
 };
 
 // A written step and what it wants.

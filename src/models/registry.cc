@@ -84,6 +84,15 @@ const Family* find_family(const ConfigView& config) {
   return nullptr;
 }
 
+// The text model's config as its wrapper completes it: the head is the wrapper's, and so is the
+// word on whether it is tied.
+nlohmann::json text_config(const ConfigView& root, const ConfigView& nested) {
+  nlohmann::json text = nested.raw();
+  const char* const kTied = "tie_word_embeddings";
+  if (root.has(kTied)) text[kTied] = root.raw().at(kTied);
+  return text;
+}
+
 std::string supported() {
   std::vector<std::string> types;
   for (const Family* family : families())
@@ -101,8 +110,10 @@ Result<std::unique_ptr<Model>> create(const nlohmann::json& config, HasTensor ha
   try {
     const ConfigView root(config, where);
     const ConfigView nested = root.object("text_config");
-    if (const Family* family = find_family(nested); family != nullptr)
-      return family->create(nested, std::move(has));
+    if (const Family* family = find_family(nested); family != nullptr) {
+      const nlohmann::json text = text_config(root, nested);
+      return family->create(ConfigView(text, nested.where()), std::move(has));
+    }
     if (const Family* family = find_family(root); family != nullptr)
       return family->create(root, std::move(has));
     return error(ErrorCode::kUnsupported, "{}: model_type \"{}\" is not supported; supported: {}",

@@ -37,14 +37,7 @@ class Rwkv7 : public Model {
       config.fail("attn: layers of attention inside RWKV-7 are not supported");
   }
 
-  Value embed(Step& step) const override {
-    return embedding(step, embeddings(), facts_.vocab, facts_.hidden);
-  }
   Value final_norm(Step& step, Value x) const override { return norm(step, x, prefix_ + "norm"); }
-  Value head(Step& step, Value x) const override {
-    return tied_ ? embedding_head(step, x, embeddings(), facts_.vocab)
-                 : linear(step, x, "lm_head", facts_.vocab);
-  }
 
   Value layer(Step& step, int64_t index, Value x) const override {
     const std::string prefix = layer_prefix(index);
@@ -76,7 +69,7 @@ class Rwkv7 : public Model {
     return std::max<int64_t>(32, int64_t(std::round(size / 32)) * 32);
   }
 
-  std::string embeddings() const { return prefix_ + "embeddings.weight"; }
+  std::string embedding_name() const override { return prefix_ + "embeddings.weight"; }
   Value norm(Step& step, Value x, const std::string& name) const {
     return layer_norm(step, x, name, norm_eps_, norm_bias_);
   }
@@ -163,13 +156,8 @@ class Rwkv7 : public Model {
 
 }  // namespace
 
-const Family kRwkv7{"rwkv7",
-                    {"rwkv7", "rwkv7_fla"},
-                    {"RWKV7ForCausalLM"},
-                    "rwkv7",
-                    "recurrent (two token shifts, wkv state)",
-                    {"rwkv7"},
-                    "",
-                    make_model<Rwkv7>};
+const Family kRwkv7{
+    "rwkv7",   {"rwkv7"}, {"RWKV7ForCausalLM"}, "rwkv7", "recurrent (two token shifts, wkv state)",
+    {"rwkv7"}, "",        make_model<Rwkv7>};
 
 }  // namespace continuo::models
