@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "engine/context_warning.h"
 #include "engine/engine.h"
 #include "engine/scheduler.h"
 #include "engine/text_model.h"
@@ -152,6 +153,9 @@ Result<int> run(Options& options) {
   CONTINUO_TRY(request.ids, prompt_ids(options, text));
   CONTINUO_TRY(auto engine,
                engine::Engine::create(*loaded, &text.tokenizer, engine_options(options, *loaded)));
+  const std::string warning =
+      engine::context_warning(loaded->model->facts(), engine->options().context);
+  if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
   Figures figures;
   figures.executables = loaded->cache->stats();
   figures.ready = since(start);

@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/serve.h"
+#include "engine/context_warning.h"
 #include "engine/engine.h"
 #include "engine/text_model.h"
 #include "server/log.h"
@@ -77,6 +78,9 @@ Result<std::unique_ptr<Served>> load(const Options& options, server::Server& ser
   CONTINUO_TRY(out->engine,
                engine::Engine::create(*out->model, served.tokenizer ? &*served.tokenizer : nullptr,
                                       engine_options));
+  const std::string warning =
+      engine::context_warning(out->model->model->facts(), out->engine->options().context);
+  if (!warning.empty()) server::log(spdlog::level::warn, "context", {{"warning", warning}});
   served.names = options.serve.server.model_names;
   served.created = std::time(nullptr);
   served.vocab = out->model->model->facts().vocab;

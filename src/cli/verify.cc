@@ -239,8 +239,10 @@ Status print_layers(const Options& options, const Variant& variant, const Golden
   load.dtype = "f32";
   CONTINUO_TRY(auto loaded, engine::load_model(load));
   const auto& ids = golden.prompts.at(root.value("prompt", size_t{1})).ids;
+  const auto switches = loaded->model->facts().rope_switches_at;
+  const int64_t limit = switches ? std::min<int64_t>(*switches, 64) : 0;  // the prompt is short
   engine::Stepper stepper(*loaded->executor, *loaded->model, loaded->target, *loaded->weights,
-                          *loaded->cache, {1, 64, 0, false});
+                          *loaded->cache, {1, 64, limit, false});
   CONTINUO_TRY(const auto layers, engine::probe_layers(stepper, ids));
   for (size_t i = 0; i < layers.size(); ++i) {
     double worst = 0;

@@ -30,7 +30,7 @@ const Family kInternLm3{"internlm3",
                         "attention",
                         "kv",
                         {"internlm3"},
-                        "Dynamic NTK changes nothing below max_position_embeddings.",
+                        "Dynamic NTK follows the longest sequence served.",
                         make_model_with<InternLm3, kDefaults>};
 
 }  // namespace continuo::models

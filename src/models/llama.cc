@@ -15,13 +15,14 @@ class Llama : public Decoder {
 
 }  // namespace
 
-const Family kLlama{"llama",
-                    {"llama"},
-                    {"LlamaForCausalLM"},
-                    "attention",
-                    "kv",
-                    {"llama", "llama_bf16", "llama3_rope", "llama_linear_rope", "llama_yarn"},
-                    "",
-                    make_model<Llama>};
+const Family kLlama{
+    "llama",
+    {"llama"},
+    {"LlamaForCausalLM"},
+    "attention",
+    "kv",
+    {"llama", "llama_bf16", "llama3_rope", "llama_linear_rope", "llama_yarn", "llama_dynamic_rope"},
+    "",
+    make_model<Llama>};
 
 }  // namespace continuo::models

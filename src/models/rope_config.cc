@@ -19,10 +19,16 @@ ops::Rope RopeConfig::rope(int64_t limit) const {
     return ops::long_rope(std::move(rope), is_long ? long_factors : short_factors,
                           attention_factor);
   }
-  return rope;  // default; dynamic changes nothing below max_positions, where the context ends
+  if (type == "dynamic" && double(limit) > max_positions && dims > 2) {
+    const double stretch = factor * double(limit) / max_positions - (factor - 1);
+    const double base = theta * std::pow(stretch, double(dims) / double(dims - 2));
+    return ops::plain_rope(dims, base, interleaved);
+  }
+  return rope;
 }
 
 std::optional<int64_t> RopeConfig::switches_at() const {
+  if (type == "dynamic") return static_cast<int64_t>(max_positions);
   if (type != "longrope") return std::nullopt;
   return static_cast<int64_t>(original_positions);
 }
@@ -98,6 +104,8 @@ RopeConfig read_rope(const ConfigView& config, int64_t head_dim, const RopeDefau
                      config.number("original_max_position_embeddings", rope.max_positions));
   if (rope.type != "default" && !(rope.original_positions >= 1))
     config.fail("original_max_position_embeddings: wanted a positive number");
+  if (rope.type == "dynamic" && !(rope.max_positions >= 1))
+    config.fail("max_position_embeddings: wanted a positive number beside rope type \"dynamic\"");
   if (rope.type == "llama3") {
     rope.low_freq_factor = scaling.number("low_freq_factor");
     rope.high_freq_factor = scaling.number("high_freq_factor");

@@ -23,9 +23,9 @@ struct RopeConfig {
   double attention_factor = 0;  // longrope and yarn: 0 = the formula's
   double max_positions = 0;
 
-  // `limit`: the longest sequence that will be served (longrope's choice of factors).
+  // `limit`: the longest sequence that will be served (longrope's factors, dynamic's base).
   ops::Rope rope(int64_t limit) const;
-  // The sequence length beyond which the tables change (longrope); nullopt = never.
+  // The sequence length beyond which the tables change (longrope, dynamic); nullopt = never.
   std::optional<int64_t> switches_at() const;
 };
 

@@ -91,6 +91,24 @@ TEST(RopeConfig, LongropeSwitchesAtTheOriginalLength) {
               HasSubstr("wanted 2 entries in short_factor and long_factor, got 1"));
 }
 
+// transformers 5.24: ROPE_INIT_FUNCTIONS["dynamic"] of factor 3 at 80 positions, trained for 32:
+// the base is 10000 * (3 * 80 / 32 - 2)^(10 / 8).
+TEST(RopeConfig, DynamicRaisesTheBaseBeyondTheTrainedLength) {
+  const RopeConfig rope = read(R"({"max_position_embeddings": 32, "rope_scaling":
+      {"type": "dynamic", "factor": 3.0}})",
+                               10);
+  const auto plain = read("{}", 10).rope(80).inv_freq;
+  EXPECT_EQ(rope.switches_at(), 32);
+  EXPECT_EQ(rope.rope(32).inv_freq, plain);
+  const auto turned = rope.rope(80).inv_freq;
+  const double base = 10000 * std::pow(5.5, 1.25);
+  for (size_t i = 0; i < turned.size(); ++i)
+    EXPECT_FLOAT_EQ(turned[i], float(std::pow(base, -2 * double(i) / 10))) << i;
+  EXPECT_THAT(refusal(R"({"original_max_position_embeddings": 32, "rope_scaling":
+                          {"type": "dynamic", "factor": 2.0}})"),
+              HasSubstr("max_position_embeddings: wanted a positive number"));
+}
+
 TEST(RopeConfig, YarnReadsItsSettings) {
   const RopeConfig rope = read(R"({"max_position_embeddings": 64, "rope_parameters": {"rope_type":
       "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 16.0,

@@ -71,16 +71,14 @@ void parse_dry(Fields& fields, const ServedModel& model, engine::SamplingParams&
 // as many tokens.
 void parse_bad_words(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
   constexpr size_t kMostWords = 64, kLongestWord = 256;  // of bytes
-  const std::vector<std::string> words = strings(fields, "bad_words");
+  const std::vector<std::string> words = fields.strings("bad_words", kMostWords, kLongestWord);
   if (words.empty() || !fields.ok()) return;
   const auto tokenizer = tokenizer_of(model, "bad_words");
   if (!tokenizer.ok()) return fields.fail(tokenizer.error());
   for (const std::string& word : words) {
     const std::string bare = word.substr(std::min(word.find_first_not_of(' '), word.size()));
-    if (bare.empty() || word.size() > kLongestWord || words.size() > kMostWords)
-      return fields.fail("bad_words",
-                         fmt::format("at most {} words of 1 to {} bytes", kMostWords, kLongestWord),
-                         Json(word));
+    if (bare.empty())
+      return fields.fail("bad_words", "words that are more than spaces", Json(word));
     std::vector<std::vector<int32_t>> spellings;
     for (const std::string& text : {bare, " " + bare}) {
       auto ids = (*tokenizer)->encode(text, {.add_special = false});
