@@ -73,6 +73,14 @@ int64_t ConfigView::size(const Keys& keys, int64_t fallback) const {
   return has(keys) ? size(keys) : fallback;
 }
 
+int64_t ConfigView::optional_size(const Keys& keys, int64_t fallback) const {
+  if (const json* value = find(keys); value != nullptr)
+    return value->is_number() && value->get<double>() == 0 ? 0 : size(keys);
+  for (const char* name : keys.names())
+    if (object_->contains(name)) return 0;  // null
+  return fallback;
+}
+
 int64_t ConfigView::integer(const Keys& keys, int64_t fallback) const {
   const json* value = find(keys);
   if (value == nullptr) return fallback;

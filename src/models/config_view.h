@@ -38,6 +38,8 @@ class ConfigView {
   // A size: 1 .. 2^31 - 1. The second form gives `fallback` where the key is absent or null.
   int64_t size(const Keys& keys) const;
   int64_t size(const Keys& keys, int64_t fallback) const;
+  // The size of an optional part: 0 where the part is absent, which 0 and null say as well.
+  int64_t optional_size(const Keys& keys, int64_t fallback) const;
   // Any integer.
   int64_t integer(const Keys& keys, int64_t fallback) const;
   double number(const Keys& keys) const;

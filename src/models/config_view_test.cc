@@ -52,6 +52,17 @@ TEST_F(ConfigViewTest, Sizes) {
   }
 }
 
+TEST_F(ConfigViewTest, OptionalSizesAreAbsentByZeroAndNull) {
+  EXPECT_EQ(view_.optional_size("size", 5), 48);
+  EXPECT_EQ(view_.optional_size("absent", 5), 5);
+  EXPECT_EQ(view_.optional_size("zero", 5), 0);
+  EXPECT_EQ(view_.optional_size("none", 5), 0);
+  EXPECT_EQ(view_.optional_size({"none", "size"}, 5), 48);
+  EXPECT_EQ(view_.optional_size({"absent", "none"}, 5), 0);
+  for (const char* key : {"half", "negative", "huge", "word"})
+    EXPECT_NE(refusal([&] { view_.optional_size(key, 5); }), "") << key;
+}
+
 TEST_F(ConfigViewTest, Numbers) {
   EXPECT_EQ(view_.number("half"), 0.5);
   EXPECT_EQ(view_.number("negative", 1), -3);

@@ -50,13 +50,17 @@ class DeepSeek : public Model {
   void read_experts(const ConfigView& config) {
     first_sparse_ = config.integer("first_k_dense_replace", is_v2_ ? 0 : 3);
     sparse_every_ = config.size("moe_layer_freq", 1);
-    sparse_.experts =
-        config.size({"n_routed_experts", "num_local_experts", "num_experts"}, is_v2_ ? 64 : 256);
+    sparse_.experts = config.optional_size({"n_routed_experts", "num_local_experts", "num_experts"},
+                                           is_v2_ ? 64 : 256);
+    if (sparse_.experts == 0) {
+      first_sparse_ = facts_.layers;
+      return;
+    }
     sparse_.inner = config.size("moe_intermediate_size", is_v2_ ? 1407 : 2048);
     sparse_.act = act_;
     sparse_.mlp_bias = mlp_bias_;
     sparse_.shared = "shared_experts";
-    sparse_.shared_inner = sparse_.inner * config.integer("n_shared_experts", is_v2_ ? 2 : 1);
+    sparse_.shared_inner = sparse_.inner * config.optional_size("n_shared_experts", is_v2_ ? 2 : 1);
     read_router(config, sparse_.router);
   }
 
@@ -107,7 +111,7 @@ const Family kDeepSeek{"deepseek_v3",
                        {"DeepseekV3ForCausalLM", "DeepseekV2ForCausalLM"},
                        "latent attention",
                        "kv (one latent line a token)",
-                       {"deepseek_v3"},
+                       {"deepseek_v3", "deepseek_v2", "deepseek_v2_lite", "kimi_k2"},
                        "The multi-token prediction layer is not used.",
                        make_model_with<DeepSeek, kDefaults>};
 

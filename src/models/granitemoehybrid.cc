@@ -17,8 +17,8 @@ class GraniteMoeHybrid : public Decoder {
     read_rotation(config);
     mixer_ = read_mamba2(config, config.size("mamba_expand", 2) * facts_.hidden, 256);
     mixer_.norm_eps = norm_eps_;
-    experts_ = config.integer("num_local_experts", 8);
-    router_.top_k = config.size("num_experts_per_tok", 2);
+    experts_ = config.optional_size("num_local_experts", 8);
+    if (experts_ > 0) router_.top_k = config.size("num_experts_per_tok", 2);
     router_.scoring = Scoring::kSoftmaxOfChosen;
     shared_inner_ = config.size("shared_intermediate_size", 1024);
     embedding_by_ = config.number("embedding_multiplier", 1);
@@ -93,7 +93,7 @@ const Family kGraniteMoeHybrid{"granitemoehybrid",
                                {"GraniteMoeHybridForCausalLM"},
                                "Mamba-2, attention",
                                "recurrent, kv",
-                               {"granitemoehybrid"},
+                               {"granitemoehybrid", "granitemoehybrid_dense"},
                                "",
                                make_model_with<GraniteMoeHybrid, kDefaults>};
 

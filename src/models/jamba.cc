@@ -36,8 +36,8 @@ class Jamba : public Decoder {
     for (LayerAttention& layer : layers_) layer = {window, false};
     attention_layers_ = read_periodic(config, "attn", {8, 4});
     expert_layers_ = read_periodic(config, "expert", {2, 1});
-    experts_ = config.size("num_experts", 16);
-    router_.top_k = config.size("num_experts_per_tok", 2);
+    experts_ = config.optional_size("num_experts", 16);
+    if (experts_ > 1) router_.top_k = config.size("num_experts_per_tok", 2);
     mixer_.inner = config.size("mamba_expand", 2) * facts_.hidden;
     mixer_.state_size = config.size("mamba_d_state", 16);
     mixer_.kernel = config.size("mamba_d_conv", 4);

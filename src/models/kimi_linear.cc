@@ -84,14 +84,18 @@ class KimiLinear : public Model {
   }
 
   void read_experts(const ConfigView& config) {
-    sparse_.experts = config.size({"num_experts", "num_local_experts"}, 256);
+    sparse_.experts = config.optional_size({"num_experts", "num_local_experts"}, 256);
+    if (sparse_.experts == 0) {
+      sparse_layers_.assign(sparse_layers_.size(), false);
+      return;
+    }
     sparse_.inner = config.size("moe_intermediate_size", 1024);
     sparse_.act = activation(config.text("hidden_act", "silu"));
     sparse_.names = {"w1", "w3", "w2"};
     sparse_.choice_bias = "gate.e_score_correction_bias";
     sparse_.shared = "shared_experts";
     sparse_.shared_inner =
-        sparse_.inner * config.integer({"num_shared_experts", "n_shared_experts"}, 1);
+        sparse_.inner * config.optional_size({"num_shared_experts", "n_shared_experts"}, 1);
     Router& router = sparse_.router;
     router.top_k = config.size({"num_experts_per_token", "num_experts_per_tok"}, 8);
     router.normalise = config.flag({"moe_renormalize", "norm_topk_prob"}, true);

@@ -23,7 +23,7 @@ class MiniMax : public Model {
     attention_.kv_heads = config.size("num_key_value_heads", attention_.heads);
     attention_.head_dim = config.size("head_dim", facts_.hidden / attention_.heads);
     attention_.options.scale = 1 / std::sqrt(double(attention_.head_dim));
-    attention_.options.window = config.has("sliding_window") ? config.size("sliding_window") : 0;
+    attention_.options.window = config.optional_size("sliding_window", 0);
     rope_ = read_rope(config, attention_.head_dim, {.theta = 1e6, .partial = rotated(config)});
     facts_.rope_switches_at = rope_.switches_at();
     types_ = read_layer_types(config, "layer_types", facts_.layers,

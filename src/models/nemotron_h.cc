@@ -18,7 +18,7 @@ class NemotronH : public MambaBackbone {
     attention_ = read_attention(config, facts_.hidden, 8);
     attention_.head_dim = config.size({"head_dim", "attention_head_dim"}, 128);
     attention_.options.scale = 1 / std::sqrt(double(attention_.head_dim));
-    attention_.options.window = config.has("sliding_window") ? config.size("sliding_window") : 0;
+    attention_.options.window = config.optional_size("sliding_window", 0);
     read_mixer(config);
     inner_ = config.size("intermediate_size", 21504);
     mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
@@ -65,9 +65,10 @@ class NemotronH : public MambaBackbone {
   void read_experts(const ConfigView& config) {
     experts_ = config.size({"n_routed_experts", "num_local_experts"}, 8);
     expert_inner_ = config.size("moe_intermediate_size", 7688);
-    shared_experts_ = config.integer("n_shared_experts", 1);
-    shared_inner_ = config.size("moe_shared_expert_intermediate_size", 7688);
-    latent_ = config.size("moe_latent_size", 0);
+    shared_experts_ = config.optional_size("n_shared_experts", 1);
+    if (shared_experts_ > 0)
+      shared_inner_ = config.size("moe_shared_expert_intermediate_size", 7688);
+    latent_ = config.optional_size("moe_latent_size", 0);
     router_.scoring = Scoring::kSigmoid;
     router_.top_k = config.size("num_experts_per_tok", 2);
     router_.groups = config.size("n_group", 1);

@@ -5,7 +5,8 @@
 namespace continuo::models {
 
 int64_t qwen_window(const ConfigView& config) {
-  return config.flag("use_sliding_window", false) ? config.size("sliding_window", 4096) : 0;
+  return config.flag("use_sliding_window", false) ? config.optional_size("sliding_window", 4096)
+                                                  : 0;
 }
 
 std::function<bool(int64_t)> beyond_max_window_layers(const ConfigView& config) {
@@ -25,7 +26,11 @@ std::vector<bool> qwen_sparse_layers(const ConfigView& config, int64_t layers) {
 
 QwenMoe::QwenMoe(const ConfigView& config, HasTensor has)
     : Decoder(config, std::move(has)), is_sparse_(qwen_sparse_layers(config, facts_.layers)) {
-  sparse_.experts = config.size({"num_experts", "num_local_experts"});
+  sparse_.experts = config.optional_size({"num_experts", "num_local_experts"}, 0);
+  if (sparse_.experts == 0) {
+    is_sparse_.assign(is_sparse_.size(), false);
+    return;
+  }
   sparse_.inner = config.size("moe_intermediate_size");
   sparse_.act = act_;
   sparse_.router.top_k = config.size("num_experts_per_tok");

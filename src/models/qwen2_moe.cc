@@ -18,7 +18,7 @@ class Qwen2Moe : public QwenMoe {
     set_windows(config, qwen_window(config),
                 [end](int64_t index) { return index % 2 == 0 && index < end; });
     sparse_.shared = "shared_expert";
-    sparse_.shared_inner = config.size("shared_expert_intermediate_size", 5632);
+    sparse_.shared_inner = config.optional_size("shared_expert_intermediate_size", 5632);
     sparse_.shared_gate = "shared_expert_gate";
   }
 };

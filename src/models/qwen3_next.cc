@@ -13,14 +13,17 @@ class Qwen3Next : public GatedDeltaHybrid {
   Qwen3Next(const ConfigView& config, HasTensor has) : GatedDeltaHybrid(config, std::move(has)) {
     facts_.family = "qwen3_next";
     is_sparse_ = qwen_sparse_layers(config, facts_.layers);
-    sparse_.experts = config.integer({"num_experts", "num_local_experts"}, 512);  // 0: all dense
-    if (sparse_.experts < 0) config.fail("num_experts: wanted 0 or more");
+    sparse_.experts = config.optional_size({"num_experts", "num_local_experts"}, 512);
+    if (sparse_.experts == 0) {
+      is_sparse_.assign(is_sparse_.size(), false);
+      return;
+    }
     sparse_.inner = config.size("moe_intermediate_size", 512);
     sparse_.act = act_;
     sparse_.router.top_k = config.size("num_experts_per_tok", 10);
     sparse_.router.normalise = config.flag("norm_topk_prob", true);
     sparse_.shared = "shared_expert";
-    sparse_.shared_inner = config.size("shared_expert_intermediate_size", 512);
+    sparse_.shared_inner = config.optional_size("shared_expert_intermediate_size", 512);
     sparse_.shared_gate = "shared_expert_gate";
   }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -46,6 +47,22 @@ TEST(Registry, EveryFamilyHasAGolden) {
   }
 }
 
+// What `families` prints is what a golden has shown: of each model_type, one of the family's cases.
+TEST(Registry, EveryModelTypeHasAGolden) {
+  for (const Family* family : families()) {
+    std::vector<std::string> shown;
+    for (const std::string& each : family->goldens) {
+      std::ifstream file(CONTINUO_TEST_DATA "/goldens/" + each + "/config.json");
+      const json config = json::parse(file);
+      shown.push_back(config.value("model_type", ""));
+      if (config.contains("text_config"))
+        shown.push_back(config.at("text_config").value("model_type", ""));
+    }
+    for (const std::string& type : family->model_types)
+      EXPECT_THAT(shown, testing::Contains(type)) << family->name;
+  }
+}
+
 TEST(Registry, UnknownTypesListTheKnown) {
   const json config{{"model_type", "unheard_of"}, {"architectures", {"UnheardOf"}}};
   const auto model = create(config, any_tensor, "m/config.json");
@@ -77,6 +94,34 @@ TEST(Registry, ConfigErrorsAreResults) {
   EXPECT_FALSE(create(json::array(), any_tensor).ok());
   EXPECT_FALSE(create(json{{"model_type", 7}}, any_tensor).ok());
   EXPECT_FALSE(create(json{{"text_config", 7}}, any_tensor).ok());
+}
+
+bool no_head(const std::string& tensor) { return tensor.find("lm_head") == std::string::npos; }
+
+bool reads_head(const json& config, HasTensor has) {
+  const auto model = create(config, std::move(has));
+  const auto step = write_step(**model, StepShape{.rows = 1, .slots = 1, .context = 32}, {});
+  return std::any_of(step->weights.begin(), step->weights.end(), [](const auto& weight) {
+    return weight.name.find("lm_head") != std::string::npos;
+  });
+}
+
+TEST(Registry, TheHeadIsTheEmbeddingWhereThereIsNone) {
+  json text = llama_config();
+  text["tie_word_embeddings"] = false;
+  EXPECT_TRUE(reads_head(text, any_tensor));
+  EXPECT_FALSE(reads_head(text, no_head));
+  // In a wrapper the wrapper's word counts, then the text model's.
+  json outer{{"model_type", "some_vision_model"}, {"text_config", text}};
+  EXPECT_TRUE(reads_head(outer, any_tensor));
+  EXPECT_FALSE(reads_head(outer, no_head));
+  outer["tie_word_embeddings"] = true;
+  EXPECT_FALSE(reads_head(outer, any_tensor));
+  outer["text_config"]["tie_word_embeddings"] = true;
+  outer["tie_word_embeddings"] = false;
+  EXPECT_TRUE(reads_head(outer, any_tensor));
+  outer.erase("tie_word_embeddings");
+  EXPECT_FALSE(reads_head(outer, any_tensor));
 }
 
 TEST(WriteStep, SameModelSameBytes) {
