@@ -22,6 +22,7 @@ class KimiLinear : public Model {
  public:
   KimiLinear(const ConfigView& config, HasTensor has) : Model(config, std::move(has)) {
     facts_.family = "kimi_linear";
+    tied_ = false;  // the reference ties nothing, whatever the config says
     facts_.max_positions = config.size({"model_max_length", "max_position_embeddings"}, 0);
     norm_eps_ = config.number("rms_norm_eps", 1e-5);
     read_attention(config);

@@ -15,6 +15,7 @@ class NemotronH : public MambaBackbone {
  public:
   NemotronH(const ConfigView& config, HasTensor has) : MambaBackbone(config, std::move(has)) {
     facts_.family = "nemotron_h";
+    tied_ = false;  // the reference ties nothing, whatever the config says
     attention_ = read_attention(config, facts_.hidden, 8);
     attention_.head_dim = config.size({"head_dim", "attention_head_dim"}, 128);
     attention_.options.scale = 1 / std::sqrt(double(attention_.head_dim));

@@ -70,7 +70,7 @@ CASES = {
         "hub": dict(scoring_func="sigmoid", topk_method="noaux_tc", moe_layer_freq=1),
     },
     # Dynamic NTK beyond its trained length of 32: answers that end there have the base that a served limit of 80
-    # fixes (docs/adr/0008), which is the context that `continuo verify` gives to the others.
+    # fixes (docs/adr/0009), which is the context that `continuo verify` gives to the others.
     "llama_dynamic_rope": {
         "model_type": "llama",
         "served_limit": 80,
