@@ -17,7 +17,6 @@
 namespace continuo::engine {
 
 constexpr int32_t kFakeVocab = 97, kFakeEos = 3;
-constexpr int32_t kFakeNan = 96;  // a row that is fed it computes nothing to choose from
 
 inline int32_t fake_token(const History& history) {
   return static_cast<int32_t>((history.hash >> 7) % kFakeVocab);
@@ -80,7 +79,7 @@ class FakeRunner final : public StepRunner {
       }
       tokens[r] = last_[slot] = fake_token(slots_[slot]);
       for (int32_t i = 0; i < input.length[r]; ++i)
-        if (input.feed[r] == 0 && input.tokens[r * size_t(key.columns) + size_t(i)] == kFakeNan)
+        if (input.feed[r] == 0 && input.tokens[r * size_t(key.columns) + size_t(i)] == spoils)
           tokens[r] = -1;
     }
     launched_.push_back({tokens, input.choices.size(), input.logits_of});
@@ -117,6 +116,8 @@ class FakeRunner final : public StepRunner {
     return events_;
   }
   std::atomic<int> fail_launch{0}, fail_collect{0}, failing_resets{0};  // which one, from 1
+  // A prompt's token for which the row computes nothing to choose from.
+  std::atomic<int32_t> spoils{-1};
   std::atomic<int> resets{0}, order_errors{0};
   // Hears each call on the step thread before it acts; may throw or wait. Set before submitting.
   std::function<void(const std::string& call)> on_call;

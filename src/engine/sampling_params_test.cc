@@ -74,7 +74,7 @@ TEST(SamplingParams, BadOnesNameFieldAndRange) {
             "dry_breakers: wanted token ids from 0 to 36, got 99");
 }
 
-TEST(SamplingParams, DeviceTakesWhatNeedsNoHistory) {
+TEST(SamplingParams, DeviceTakesWhatItCanKnowOfTheHistory) {
   const auto fits = [](const std::function<void(SamplingParams&)>& change) {
     SamplingParams params{.temperature = 1, .top_k = 5, .top_p = 0.5, .min_p = 0.1, .seed = 1};
     change(params);
@@ -83,10 +83,12 @@ TEST(SamplingParams, DeviceTakesWhatNeedsNoHistory) {
   using P = SamplingParams;
   EXPECT_TRUE(fits([](P&) {}));
   EXPECT_TRUE(fits([](P& p) { p.dry_breakers = {1}; }));
-  EXPECT_FALSE(fits([](P& p) { p.repetition_penalty = 1.1; }));
-  EXPECT_FALSE(fits([](P& p) { p.frequency_penalty = 0.1; }));
-  EXPECT_FALSE(fits([](P& p) { p.presence_penalty = -0.1; }));
-  EXPECT_FALSE(fits([](P& p) { p.logit_bias[1] = 1; }));
+  EXPECT_TRUE(fits([](P& p) { p.repetition_penalty = 1.1; }));
+  EXPECT_TRUE(fits([](P& p) { p.frequency_penalty = 0.1; }));
+  EXPECT_TRUE(fits([](P& p) { p.presence_penalty = -0.1; }));
+  EXPECT_TRUE(fits([](P& p) { p.logit_bias[1] = 1; }));
+  EXPECT_TRUE(fits([](P& p) { p.bad_words = {{3}}; }));
+  EXPECT_FALSE(fits([](P& p) { p.bad_words = {{3, 4}}; }));
   EXPECT_FALSE(fits([](P& p) { p.dry_multiplier = 1; }));
 }
 

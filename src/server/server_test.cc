@@ -304,7 +304,7 @@ TEST_F(ServerTest, HealthIsReadinessAndHealthLiveIsLiveness) {
     EXPECT_NE(client()
                   .get("/metrics")
                   .body.find(fmt::format("continuo:engine_healthy{{model_name=\"tiny\"}} {}",
-                                         ready == 200)),
+                                         int(ready == 200))),
               std::string::npos)
         << status;
   }
