@@ -181,7 +181,7 @@ mod tests {
         assert!(Normalizer::new(&[1, 0], Trie::default()).is_err());
         assert!(Normalizer::new(&[255, 255, 255, 255, 0], Trie::default()).is_err());
         for seed in 0..64u32 {
-            let noise = (0..200u32).map(|i| (i * 2654435761 + seed * 40503 >> 13) as u8);
+            let noise = (0..200u32).map(|i| ((i * 2654435761 + seed * 40503) >> 13) as u8);
             let map: Vec<u8> = [128, 0, 0, 0].into_iter().chain(noise).collect();
             let normalizer = Normalizer::new(&map, Trie::default()).unwrap();
             normalizer.normalize("aé日🙂 \0b", true);
