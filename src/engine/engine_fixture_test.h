@@ -64,8 +64,37 @@ class Listener {
   std::map<int64_t, std::vector<Event>> ends_;
 };
 
+// Holds the step thread in a call of the device for as long as it is closed.
+class Gate {
+ public:
+  explicit Gate(std::string call) : call_(std::move(call)) {}
+  void pass(const std::string& call) {
+    std::unique_lock lock(mutex_);
+    if (call != call_ || !closed_) return;
+    held_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !closed_; });
+  }
+  void wait_held() {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(60), [&] { return held_; }));
+  }
+  void close(bool on) {
+    const std::lock_guard lock(mutex_);
+    closed_ = on;
+    changed_.notify_all();
+  }
+
+ private:
+  const std::string call_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool closed_ = true, held_ = false;
+};
+
 class EngineTest : public testing::TestWithParam<bool> {
  protected:
+  ~EngineTest() override { open(); }
   void make(EngineOptions options = {}) {
     options.slots = kSlots;
     options.context = kContext;
@@ -106,6 +135,16 @@ class EngineTest : public testing::TestWithParam<bool> {
     return {};
   }
 
+  // Every call of that name hangs from now on.
+  void hang_in(const std::string& call) {
+    gate_ = std::make_shared<Gate>(call);
+    runner_->on_call = [gate = gate_](const std::string& name) { gate->pass(name); };
+  }
+  void open() {
+    if (gate_) gate_->close(false);
+  }
+
+  std::shared_ptr<Gate> gate_;
   FakeRunner* runner_ = nullptr;
   std::unique_ptr<Engine> engine_;
 };

@@ -82,8 +82,11 @@ TEST_P(EngineTest, OtherRowsGoOnWhileOneIsChosenOnTheHost) {
   slow.sampling = on_the_host();
   slow.ignore_eos = true;
   Request quick = request(long_prompt(40), 40, other);
+  hang_in("launch");  // until the loop has both
   submit(slow);
+  gate_->wait_held();
   submit(quick);
+  open();
   host.wait();
   other.wait();
   EXPECT_EQ(other.tokens(), fake_answer(long_prompt(40), 40, kContext));
@@ -380,7 +383,7 @@ TEST_P(EngineTest, EdgesAreThreadSafe) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Loops, EngineTest, testing::Bool(),
-                         [](const auto& info) { return info.param ? "overlapped" : "serial"; });
+                         [](const auto& each) { return each.param ? "overlapped" : "serial"; });
 
 }  // namespace
 }  // namespace continuo::engine

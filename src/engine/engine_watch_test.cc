@@ -2,9 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <mutex>
-
 #include "engine/engine_fixture_test.h"
 #include "engine/step_clock.h"
 
@@ -13,45 +10,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Holds the step thread in a call of the device for as long as it is closed.
-class Gate {
- public:
-  explicit Gate(std::string call) : call_(std::move(call)) {}
-  void pass(const std::string& call) {
-    std::unique_lock lock(mutex_);
-    if (call != call_ || !closed_) return;
-    held_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return !closed_; });
-  }
-  void wait_held() {
-    std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(60), [&] { return held_; }));
-  }
-  void close(bool on) {
-    const std::lock_guard lock(mutex_);
-    closed_ = on;
-    changed_.notify_all();
-  }
-
- private:
-  const std::string call_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool closed_ = true, held_ = false;
-};
-
 class EngineWatchTest : public EngineTest {
  protected:
-  ~EngineWatchTest() override { open(); }
-  // Every call of that name hangs from now on.
-  void hang_in(const std::string& call) {
-    gate_ = std::make_shared<Gate>(call);
-    runner_->on_call = [gate = gate_](const std::string& name) { gate->pass(name); };
-  }
-  void open() {
-    if (gate_) gate_->close(false);
-  }
   static double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
@@ -61,8 +21,6 @@ class EngineWatchTest : public EngineTest {
       std::this_thread::sleep_for(milliseconds(10));
     return engine_->stats().health == health;
   }
-
-  std::shared_ptr<Gate> gate_;
 };
 
 TEST_P(EngineWatchTest, ACancelIsAnsweredWhileAStepHangs) {
