@@ -125,7 +125,7 @@ void finish(const Model& model, Step& step, Value x, const std::vector<Value>& t
 Result<StepGraph> write_step(const Model& model, const StepShape& shape, const Target& target) {
   try {
     Step step(shape, target, model.has_tensor(), model.facts().vocab);
-    Value x = step.without_padding(model.embed(step));
+    Value x = model.embed(step);
     std::vector<Value> trace{x};
     for (int64_t i = 0; i < model.facts().layers; ++i) {
       step.graph().comment(fmt::format("layer {}", i));

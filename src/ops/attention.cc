@@ -52,8 +52,8 @@ Value attention(Step& step, const std::string& name, Value q, Value k, Value v,
   const int64_t Hq = q.dim(2), Hk = k.dim(2), D = q.dim(3), Dv = v.dim(3), G = Hq / Hk;
   const Value stored = storable(step, v);
   const auto finished = [&](Value out) {
-    return step.without_padding(
-        reshape(spoilt_with(reshape(out, {R, T, Hk, G, Dv}), v, stored.dtype()), {R, T, Hq * Dv}));
+    return reshape(spoilt_with(reshape(out, {R, T, Hk, G, Dv}), v, stored.dtype()),
+                   {R, T, Hq * Dv});
   };
   if (step.target().attends_in_place()) {
     const Value keys = step.write_kv(name + ".k", k), values = step.write_kv(name + ".v", stored);
@@ -84,7 +84,7 @@ Value latent_attention(Step& step, const std::string& name, Value q_nope, Value 
   const auto finished = [&](Value out) {                                            // [R,T,H,V]
     const Value whole = reduce_all(is_finite(convert(line, stored.dtype())), {3});  // [R,T,1]
     const Value nan = constant(step.graph(), DType::kF32, std::numeric_limits<double>::quiet_NaN());
-    return step.without_padding(reshape(select(expand_dims(whole, 3), out, nan), {R, T, H * V}));
+    return reshape(select(expand_dims(whole, 3), out, nan), {R, T, H * V});
   };
   const Value up_keys = slice(up, 1, 0, N), up_values = slice(up, 1, N, N + V);
   // q . (W_k c) = (W_k^T q) . c: the queries move into the latent space, the keys stay there.

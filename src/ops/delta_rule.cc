@@ -109,6 +109,7 @@ Value delta_rule(Step& step, const std::string& name, DeltaRuleInputs in) {
   const Value zero = constant(step.graph(), DType::kF32, 0);
   const Value valid = expand_dims(step.valid(), -1);
   in.beta = select(valid, in.beta, zero);
+  for (Value* part : {&in.k, &in.v}) *part = step.without_padding(*part);
   in.log_decay =
       select(in.log_decay.rank() == 4 ? expand_dims(valid, -1) : valid, in.log_decay, zero);
   const ChunkPlan plan = chunk_plan(step.target());

@@ -99,7 +99,8 @@ Value lightning_attention(Step& step, const std::string& name, Value q, Value k,
   Graph& graph = step.graph();
   const Value zero = constant(graph, DType::kF32, 0);
   const Value valid = expand_dims(step.valid(), -1);  // [R,T,1]
-  LightningInputs in{q, select(expand_dims(valid, -1), k, zero), v, {}, {}, step.valid()};
+  LightningInputs in{
+      q, select(expand_dims(valid, -1), k, zero), step.without_padding(v), {}, {}, step.valid()};
   in.log_decay =
       select(valid, broadcast_to(neg(constant_f32(graph, {H}, slopes)), {R, T, H}), zero);
   in.state = step.load_state(name, {H, q.dim(3), v.dim(3)});

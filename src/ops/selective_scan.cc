@@ -105,6 +105,7 @@ ScanResult chunk_selective_scan(const ScanInputs& in, int64_t segments, int64_t 
 
 ScanResult selective_scan(Step& step, ScanInputs in) {
   in.valid = step.valid();
+  for (Value* part : {&in.x, &in.b, &in.dt}) *part = step.without_padding(*part);
   const int64_t T = step.columns();
   if (T == 1) return step_selective_scan(in);
   // Segments compute each exponential twice to save turns of the loop. On a CPU a turn costs no

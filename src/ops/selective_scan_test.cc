@@ -117,8 +117,14 @@ TEST(SelectiveScan, PaddingAndIdleRowsLeaveNoTrace) {
   const auto op = [](Step& step, const NamedValues& values) {
     const Value dt = select(expand_dims(step.valid(), -1), values.at("dt"),
                             constant(step.graph(), DType::kF32, 0));
-    const ScanInputs inputs{values.at("x"), dt, step.weight("w.a", {N, D}),   values.at("b"),
-                            values.at("c"), {}, step.load_state("s", {N, D}), step.valid()};
+    const ScanInputs inputs{step.without_padding(values.at("x")),  // as selective_scan() calls them
+                            dt,
+                            step.weight("w.a", {N, D}),
+                            step.without_padding(values.at("b")),
+                            values.at("c"),
+                            {},
+                            step.load_state("s", {N, D}),
+                            step.valid()};
     const ScanResult result = step.target().naive_recurrences ? naive_selective_scan(inputs)
                                                               : chunk_selective_scan(inputs, 2, 2);
     step.store_state("s", result.state);

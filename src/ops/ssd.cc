@@ -196,6 +196,7 @@ SsdResult parallel_ssd(const SsdInputs& in, int64_t chunk) {
 
 SsdResult ssd(Step& step, SsdInputs in, int64_t chunk) {
   in.valid = step.valid();
+  for (Value* part : {&in.x, &in.b, &in.dt}) *part = step.without_padding(*part);
   if (step.columns() == 1) return step_ssd(in);
   if (step.target().naive_recurrences) return naive_ssd(in);
   // A CPU keeps a short chunk in its cache; a GPU wants few large products, and no loop.

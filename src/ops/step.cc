@@ -63,7 +63,9 @@ Value Step::next_last(Value tokens) {
 
 Value Step::without_padding(Value x) {
   if (columns() == 1) return x;
-  return select(expand_dims(valid_, 2), x, constant(graph(), x.dtype(), 0));
+  std::vector<int64_t> sizes{rows(), columns()};
+  sizes.resize(static_cast<size_t>(x.rank()), 1);
+  return select(reshape(valid_, Shape(sizes)), x, constant(graph(), x.dtype(), 0));
 }
 
 Value Step::finite_rows(Value x) {

@@ -126,9 +126,8 @@ class Step {
   Value active() const { return active_; }        // [R] i1: length > 0
   Value fresh() const { return fresh_; }          // [R] i1: start == 0
   Value field(RowField which) const;              // [R] i32, of the input
-  // x:[R,T,H] with 0 under padding columns: recurrences give them the weight 0, and 0 x NaN is NaN.
-  // What enters a model (an embedding) or comes from a slot (attention) passes through here. With
-  // one column padding is an idle row, whose state is kept by a select.
+  // x:[R,T,...] with 0 under padding columns, for what a recurrence gives the weight 0 there: 0 x
+  // NaN is NaN. With one column padding is an idle row, whose state is kept by a select.
   Value without_padding(Value x);
   // x:[R,T,H] -> [R] i1: every element of the valid columns is finite.
   Value finite_rows(Value x);

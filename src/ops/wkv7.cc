@@ -108,6 +108,7 @@ Value wkv7(Step& step, const std::string& name, Wkv7Inputs in) {
   const Value zero = constant(step.graph(), DType::kF32, 0);
   const Value valid = expand_dims(expand_dims(step.valid(), -1), -1);
   for (Value* part : {&in.log_decay, &in.b, &in.k}) *part = select(valid, *part, zero);
+  for (Value* part : {&in.a, &in.v}) *part = step.without_padding(*part);
   const ChunkPlan plan = chunk_plan(step.target());
   const Wkv7Result result = step.target().naive_recurrences ? naive_wkv7(in)
                             : step.columns() == 1           ? step_wkv7(in)
