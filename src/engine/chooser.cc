@@ -7,6 +7,7 @@
 #include "graph/control.h"
 #include "graph/elementwise.h"
 #include "graph/indexing.h"
+#include "graph/reduce.h"
 #include "graph/shaping.h"
 #include "ops/penalise.h"
 #include "ops/sample.h"
@@ -68,8 +69,11 @@ std::string Chooser::write(int64_t rows) const {
                                    {number(kTemperature), word(kTopK), number(kTopP), number(kMinP),
                                     graph::slice(input, 1, kKey, kKey + 2)},
                                    true);
-  const Value tokens =
-      graph::select(graph::compare(before, graph::Compare::kLt, 0), before, chosen);
+  const Value allowed = graph::reduce_any(
+      graph::compare(changed, graph::Compare::kGt, -std::numeric_limits<double>::infinity()), {1});
+  const Value tokens = graph::select(
+      graph::compare(before, graph::Compare::kLt, 0), before,
+      graph::select(allowed, chosen, graph::constant(g, DType::kI32, ops::kNothingAllowed)));
   const Value active = graph::compare(word(kActive), graph::Compare::kNe, 0);
   g.output(tokens);
   // Idle rows write back what was there.

@@ -165,6 +165,29 @@ TEST_P(ChooserTest, ARowWithoutATokenKeepsNone) {
   EXPECT_EQ(got.as<int32_t>()[1], 4);
 }
 
+TEST_P(ChooserTest, ARowThatMayChooseNothingSaysSo) {
+  CompileCache cache({});
+  Chooser chooser(executor(), cache, 2, 5);
+  HostTensor logits(DType::kF32, {2, 5}), heads(DType::kI32, {2});
+  logits.as<float>()[3] = logits.as<float>()[9] = 4;
+  const auto device_logits = up(logits), tokens = up(heads), last = up(heads);
+  const std::vector<int32_t> slot{0, 1}, length{1, 1};
+  std::vector<ChoiceRow> choices(2);
+  for (ChoiceRow& each : choices) each.penalised = each.unfinished = true;
+  choices[0].sampling.temperature = 1;
+  std::vector<int32_t> marks(5, ops::kEndsAnswer);
+  ASSERT_TRUE(chooser.prepare(2).ok());
+  ASSERT_TRUE(chooser.set_line(0, {marks, std::vector<float>(5)}).ok());
+  marks[2] = 0;
+  ASSERT_TRUE(chooser.set_line(1, {marks, std::vector<float>(5)}).ok());
+  auto chosen =
+      chooser.choose({tokens.get(), device_logits.get(), last.get(), slot, length, choices});
+  ASSERT_TRUE(chosen.ok()) << chosen.error().message;
+  const HostTensor got = std::move(chosen->tokens->download()).value();
+  EXPECT_EQ(got.as<int32_t>()[0], ops::kNothingAllowed);
+  EXPECT_EQ(got.as<int32_t>()[1], 2);
+}
+
 TEST_P(ChooserTest, RefusesALineThatDoesNotFit) {
   CompileCache cache({});
   Chooser chooser(executor(), cache, 2, 5);

@@ -94,7 +94,8 @@ class Engine::Impl {
   // --- what others hear (engine_publish.cc) ---
   void end_not_finite(const StepPlan& plan, const StepResult& result);
   void take_tokens(const StepPlan& plan, const StepResult& result);
-  bool take_token(const StepSample& sample, const StepResult& result, TimePoint now, Event& event);
+  Result<bool> take_token(const StepSample& sample, const StepResult& result, TimePoint now,
+                          Event& event);
   void publish(std::vector<Event> events);
   void finish(Event& event, const EndedSequence& ended);
   void send(const Event& event);

@@ -39,7 +39,7 @@ FinishReason reason_of(EndReason reason) {
 void Engine::Impl::end_not_finite(const StepPlan& plan, const StepResult& result) {
   for (size_t r = 0; r < plan.rows.size(); ++r) {
     const StepRow& row = plan.rows[r];
-    if (row.length == 0 || result.tokens[r] >= 0) continue;
+    if (row.length == 0 || result.tokens[r] != ops::kNoToken) continue;
     if (!scheduler_.cancel(row.sequence.request, EndReason::kNotFinite)) continue;
     ++not_finite_;
     spdlog::error("request {}: its logits are not finite numbers after position {}",
@@ -73,9 +73,9 @@ void Engine::Impl::take_tokens(const StepPlan& plan, const StepResult& result) {
   publish(std::move(events));
 }
 
-// Whether the token ends its answer.
-bool Engine::Impl::take_token(const StepSample& sample, const StepResult& result, TimePoint now,
-                              Event& event) {
+// Whether the token ends its answer; an error where the request allows none.
+Result<bool> Engine::Impl::take_token(const StepSample& sample, const StepResult& result,
+                                      TimePoint now, Event& event) {
   Active& active = active_.at(sample.sequence.request);
   Answer& own = active.answers[static_cast<size_t>(sample.sequence.choice)];
   std::span<const float> logits;
@@ -85,6 +85,9 @@ bool Engine::Impl::take_token(const StepSample& sample, const StepResult& result
     report = report.subspan(sample.row * width, width);
   const int32_t token =
       own.chosen_on_host(sample.index) ? own.choose(logits) : result.tokens[sample.row];
+  if (token == ops::kNothingAllowed)
+    return error(ErrorCode::kInvalidArgument,
+                 "min_tokens, bad_words and logit_bias leave no token to choose");
   if (!active.first_token) active.first_token = now;
   return own.push(token, logits, report, now, event);
 }

@@ -18,7 +18,10 @@ int32_t Sampler::sample(std::span<const float> logits, int64_t index) {
   if (!penalties_.any()) return choose(logits, row);
   changed_.assign(logits.begin(), logits.end());
   penalties_.apply(changed_);
-  return choose(changed_, row);
+  const bool allowed = std::any_of(changed_.begin(), changed_.end(), [](float logit) {
+    return logit > -std::numeric_limits<float>::infinity();
+  });
+  return allowed ? choose(changed_, row) : ops::kNothingAllowed;
 }
 
 void Sampler::accept(int32_t token) {

@@ -186,6 +186,14 @@ TEST(Sampler, SamplesFromThePenalisedLogits) {
   EXPECT_EQ(repeated.sample(logits), 2);
 }
 
+TEST(Sampler, NothingIsChosenWhereNothingMayCome) {
+  const SamplingParams params{.min_tokens = 3};
+  Sampler sampler(params, 0, {}, 3, std::vector<int32_t>{0, 1, 2});
+  EXPECT_EQ(sampler.sample(std::vector<float>{1, 9, 2}), ops::kNothingAllowed);
+  Sampler one(params, 0, {}, 3, std::vector<int32_t>{0, 1});
+  EXPECT_EQ(one.sample(std::vector<float>{1, 9, 2}), 2);
+}
+
 TEST(Sampler, TheSameSeedGivesTheSameTokens) {
   const SamplingParams params{.temperature = 1.5, .seed = 11};
   Sampler first(params, 0, {}, 101), second(params, 0, std::vector<int32_t>{5}, 101);

@@ -15,6 +15,9 @@ enum Mark : int32_t {
   kOnce = 4,
 };
 
+// The token of a row whose penalties, bias and forbidden tokens leave nothing to choose.
+inline constexpr int32_t kNothingAllowed = -2;
+
 struct PenaltyInputs {
   graph::Value on;          // [R] i32; 0 = the row's marks and bias belong to nobody
   graph::Value repetition;  // [R] f32, of tokens in prompt or answer

@@ -72,6 +72,18 @@ class NotFinite(TestCase):
         for value in VALUES:
             self.check("llama", value)
 
+    def test_a_request_that_forbids_every_token(self):
+        case = "llama"
+        server = self.serve(case, "nan", "--slots", "1")
+        ids, _ = self.healthy(case)
+        vocab = json.loads((GOLDENS / case / "config.json").read_text())["vocab_size"]
+        for more in ({}, {"temperature": 1, "seed": 5}, {"dry_multiplier": 0.5}):
+            status, answer = server.json("POST", COMPLETIONS, completion(
+                prompt=ids, max_tokens=9, min_tokens=6, stop_token_ids=list(range(vocab)), **more))
+            self.assertEqual(status, 500, answer)
+            self.assertIn("no token to choose", answer["error"]["message"])
+            self.assert_healthy(server, case)
+
     def test_padding_is_no_token_of_the_model(self):
         """Prompts are padded; what the model makes of padding must not reach the state."""
         global BAD
