@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/scheduler.h"
 
@@ -93,7 +94,10 @@ class Prober {
     CONTINUO_TRY(HostTensor logits, output.head->download());
     const size_t vocab = static_cast<size_t>(stepper_.model().facts().vocab);
     const auto values = logits.as<float>().subspan(own * vocab, vocab);
-    if (std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); }))
+    const bool some = std::any_of(values.begin(), values.end(), [](float x) {
+      return x > -std::numeric_limits<float>::infinity();
+    });
+    if (!some || std::any_of(values.begin(), values.end(), [](float x) { return std::isnan(x); }))
       return error(ErrorCode::kCorrupt,
                    "the logits after position {} are not numbers: the weights hold, or lead to, "
                    "values that are not finite",
