@@ -3,7 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <unistd.h>
+#include <cmath>
+#include <limits>
 
 #include <filesystem>
 #include <functional>
@@ -21,7 +24,9 @@ using models::Head;
 using testing::HasSubstr;
 
 constexpr int64_t kSlots = 3, kContext = 16;
-constexpr float kPoison = 1e30f;
+// What a freed slot may hold: keys anything, values anything finite (ops/attention.cc stores no
+// other).
+constexpr float kKeyPoison = std::numeric_limits<float>::quiet_NaN(), kValuePoison = 3e38f;
 const std::string kLlama = CONTINUO_TEST_DATA "/goldens/llama";
 
 template <typename T>
@@ -68,15 +73,18 @@ class StepperTest : public testing::TestWithParam<graph::KvWrite> {
     const size_t vocab = size_t(loaded_.model->facts().vocab);
     return {logits.begin() + long(index * vocab), logits.begin() + long((index + 1) * vocab)};
   }
-  void fill_state(float value) {
-    for (runtime::BufferPtr& each : stepper().state().arrays()) {
+  // Values are finite in any case.
+  void poison_state(float keys = kValuePoison) {
+    for (size_t i = 0; i < stepper().state().arrays().size(); ++i) {
+      runtime::BufferPtr& each = stepper().state().arrays()[i];
+      const bool values = stepper().state().specs()[i].name.ends_with(".v");
       HostTensor tensor(each->dtype(), each->shape());
-      for (float& element : tensor.as<float>()) element = value;
+      for (float& element : tensor.as<float>()) element = values ? kValuePoison : keys;
       each =
           must(runtime::test_executor().upload(tensor.view(), runtime::HostLifetime::kDuringCall));
     }
   }
-  // Every state array [B,H,S,D] is kPoison but where written(slot, position) says so.
+  // Every state array [B,H,S,D] is poison but where written(slot, position) says so.
   void expect_written_only(const std::function<bool(int64_t, int64_t)>& written) {
     for (const runtime::BufferPtr& each : stepper().state().arrays()) {
       const HostTensor tensor = must(each->download());
@@ -87,7 +95,7 @@ class StepperTest : public testing::TestWithParam<graph::KvWrite> {
       for (int64_t i = 0; i < shape.elements(); ++i) {
         const int64_t position = i / shape[3] % kContext,
                       slot = i / (shape[1] * shape[2] * shape[3]);
-        const bool is_poison = tensor.as<float>()[size_t(i)] == kPoison;
+        const bool is_poison = tensor.as<float>()[size_t(i)] == kValuePoison;
         if (written(slot, position))
           left += is_poison;
         else
@@ -126,7 +134,7 @@ std::vector<float> feed(
 
 TEST_P(StepperTest, PaddingAndIdleRowsLeaveNoTrace) {
   ASSERT_TRUE(stepper().prepare(kAllRows).ok());
-  fill_state(kPoison);
+  poison_state();
   // Row 0: two columns and two of padding; row 1: idle; row 2: padding would pass the slot's end.
   run(kAllRows, {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, {0, 1, 2}, {0, 6, 14}, {2, 0, 2}});
   expect_written_only([](int64_t slot, int64_t position) {
@@ -137,7 +145,7 @@ TEST_P(StepperTest, PaddingAndIdleRowsLeaveNoTrace) {
 TEST_P(StepperTest, WarmingUpLeavesNoTrace) {
   const std::vector<StepKey> keys{kAllRows, kAllOne, {1, 4, 0, Head::kLast}};
   ASSERT_TRUE(stepper().prepare(keys).ok());
-  fill_state(kPoison);
+  poison_state();
   const Status status = stepper().warm_up(keys);
   ASSERT_TRUE(status.ok()) << status.error().message;
   expect_written_only([](int64_t, int64_t) { return false; });
@@ -145,7 +153,7 @@ TEST_P(StepperTest, WarmingUpLeavesNoTrace) {
 
 TEST_P(StepperTest, OneColumnWritesOnePosition) {
   ASSERT_TRUE(stepper().prepare(kAllOne).ok());
-  fill_state(kPoison);
+  poison_state();
   run(kAllOne, {{1, 2, 3}, {0, 1, 2}, {0, 15, 7}, {1, 1, 0}});
   expect_written_only([](int64_t slot, int64_t position) {
     return (slot == 0 && position == 0) || (slot == 1 && position == 15);
@@ -155,7 +163,7 @@ TEST_P(StepperTest, OneColumnWritesOnePosition) {
 TEST_P(StepperTest, FewerRowsThanSlotsTouchTheirSlotsOnly) {
   const StepKey two{2, 4, 0, Head::kLast};
   ASSERT_TRUE(stepper().prepare(two).ok());
-  fill_state(kPoison);
+  poison_state();
   run(two, {{1, 2, 3, 4, 5, 6, 7, 8}, {2, 0}, {0, 13}, {4, 3}});
   expect_written_only([](int64_t slot, int64_t position) {
     return (slot == 2 && position < 4) || (slot == 0 && position >= 13);
@@ -169,7 +177,7 @@ TEST_P(StepperTest, PoisonInFreedSlotsNeverShows) {
   ASSERT_TRUE(stepper().prepare(kAllRows).ok());
   ASSERT_TRUE(stepper().reset().ok());
   const auto first = run(kAllRows, prompt), second = run(kAllOne, next);
-  fill_state(kPoison);
+  poison_state(kKeyPoison);
   const auto poisoned_first = run(kAllRows, prompt), poisoned_second = run(kAllOne, next);
   for (size_t busy : {0, 2}) {
     EXPECT_EQ(row(poisoned_first, busy), row(first, busy));
@@ -200,7 +208,7 @@ TEST_P(StepperTest, TheEndOfASlotIsLikeAnyPlace) {
 
 TEST_P(StepperTest, ResetEmptiesEverySlot) {
   ASSERT_TRUE(stepper().prepare(kAllRows).ok());
-  fill_state(kPoison);
+  poison_state();
   ASSERT_TRUE(stepper().reset().ok());
   for (const runtime::BufferPtr& each : stepper().state().arrays()) {
     const HostTensor tensor = must(each->download());

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -293,6 +295,38 @@ TEST(MixExperts, ALoneBlock) {
   for (bool out_in : {false, true}) {
     expect_mix({1, 5, 1, 6, 3, false, true, out_in});
     expect_mix({1, 5, 1, 6, 3, true, false, out_in, false, {0}});
+  }
+}
+
+// A token that is not a number, or padding that is none, reaches no other token.
+TEST(MixExperts, TokensStayApart) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              infinity = std::numeric_limits<float>::infinity();
+  const MixCase c{11, 4, 2, 6, 5, false, true, true, false, {0, 7}};
+  const auto run = [&](bool spoilt) {
+    MixData data = make_data(c);
+    for (const int64_t n : {int64_t{0}, int64_t{3}, int64_t{7}})
+      for (int64_t h = 0; spoilt && h < c.hidden; ++h)
+        data.x.as<float>()[size_t(n * c.hidden + h)] = h % 2 == 0 ? nan : infinity;
+    Target target;
+    target.kernels = runtime::test_executor().target().kernels;
+    TestStep test({.rows = 1, .columns = c.tokens, .slots = 1, .context = c.tokens}, target);
+    std::vector<int32_t> valid(size_t(c.tokens), 1);
+    for (const int64_t n : c.padding) valid[size_t(n)] = 0;
+    const Value x = test.input("x", f32({c.tokens, c.hidden}, floats(data.x)));
+    const Routes routes{
+        test.input("experts", runtime::i32({c.tokens, c.k}, data.experts)),
+        test.input("weights", f32({c.tokens, c.k}, floats(data.weights))),
+        compare(test.input("valid", runtime::i32({c.tokens}, valid)), Compare::kGt, 0)};
+    return floats(test.run(mix_experts(test.step, x, routes, make_bank(test, c, data)))[0]);
+  };
+  const std::vector<float> healthy = run(false), got = run(true);
+  for (size_t i = 0; i < got.size(); ++i) {
+    const int64_t n = int64_t(i) / c.hidden;
+    if (n == 3)
+      EXPECT_TRUE(std::isnan(got[i])) << i;
+    else
+      EXPECT_EQ(got[i], healthy[i]) << i;
   }
 }
 
