@@ -48,7 +48,7 @@ test: build setup-test ## Unit, conformance, golden and end-to-end tests
 test-iree: setup-iree build ## Every golden on IREE, and ragged batching on it
 	@ctest --preset iree
 
-test-long: build ## Ten minutes of hostile clients
+test-long: build ## Ten minutes of hostile clients, a million simulated requests, more engines
 	@ctest --preset long
 
 test-models: build ## The real models against their reference logits

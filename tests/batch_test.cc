@@ -3,7 +3,7 @@
 // tokens that each gives when nothing else runs in that engine. Another number of slots is another
 // program, which may round otherwise: a greedy answer may then part from the first engine's only
 // where the logits of the two tokens are near each other.
-//   batch_test GOLDEN_FOLDER [EXECUTOR [DTYPE]]
+//   batch_test GOLDEN_FOLDER [SLOTS,SLOTS... [EXECUTOR [DTYPE]]]
 // A seed decides all of it but the threads' timing; CONTINUO_SEED=n sets another.
 #include <fmt/format.h>
 
@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <sstream>
 #include <thread>
 
 #include "engine/engine.h"
@@ -206,7 +207,16 @@ void run_together(Client& client, const std::vector<Case>& cases,
   }
 }
 
-int run(const std::string& folder, const std::string& executor, const std::string& dtype) {
+// The slot counts of the engines: "3,6".
+std::vector<int64_t> parse_slots(const std::string& text) {
+  std::vector<int64_t> slots;
+  std::istringstream list(text);
+  for (std::string each; std::getline(list, each, ',');) slots.push_back(std::atoll(each.c_str()));
+  return slots;
+}
+
+int run(const std::string& folder, const std::vector<int64_t>& engines, const std::string& executor,
+        const std::string& dtype) {
   const char* given = std::getenv("CONTINUO_SEED");
   const uint32_t seed = given != nullptr ? uint32_t(std::atoi(given)) : 20261125;
   std::mt19937 random(seed);
@@ -220,12 +230,12 @@ int run(const std::string& folder, const std::string& executor, const std::strin
   const std::vector<Case> cases = random_cases(random, (*model)->model->facts().vocab);
   std::map<size_t, Answers> first;
   Counts counts;
-  for (const int64_t slots : {3, 6}) {
+  for (const int64_t slots : engines) {
     const auto engine = open_engine(**model, slots);
     Client client(*engine);
     const std::map<size_t, Answers> alone = run_alone(client, cases);
     run_together(client, cases, alone, counts);
-    if (slots == 3) first = alone;
+    if (first.empty()) first = alone;
     for (size_t i = 0; i < cases.size(); ++i) {
       if (equal(cases[i], alone.at(i), first.at(i))) continue;
       ++counts.elsewhere;
@@ -238,7 +248,7 @@ int run(const std::string& folder, const std::string& executor, const std::strin
   }
   fmt::print(
       "{}: {} requests, seed {}, {} tokens, {} wrong, {} otherwise in another number of slots\n",
-      folder, 2 * kRequests, seed, counts.tokens, counts.wrong, counts.elsewhere);
+      folder, int(engines.size()) * kRequests, seed, counts.tokens, counts.wrong, counts.elsewhere);
   return counts.wrong == 0 && counts.tokens > 0 ? 0 : 1;
 }
 
@@ -247,8 +257,9 @@ int run(const std::string& folder, const std::string& executor, const std::strin
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: batch_test GOLDEN_FOLDER [EXECUTOR [DTYPE]]\n");
+    fmt::print(stderr, "usage: batch_test GOLDEN_FOLDER [SLOTS,SLOTS... [EXECUTOR [DTYPE]]]\n");
     return 2;
   }
-  return continuo::run(argv[1], argc > 2 ? argv[2] : "pjrt", argc > 3 ? argv[3] : "f32");
+  return continuo::run(argv[1], continuo::parse_slots(argc > 2 ? argv[2] : "3,6"),
+                       argc > 3 ? argv[3] : "pjrt", argc > 4 ? argv[4] : "f32");
 }

@@ -23,7 +23,7 @@ constexpr int64_t kChunk = 256;  // of an engine's prefill, where a prompt is lo
 struct Options {
   ModelOptions model;
   std::vector<std::string> cases;
-  bool json = false, layers = false;
+  bool json = false, layers = false, quick = false;
 };
 
 // One line of the table: a case read through one config.
@@ -163,18 +163,23 @@ struct Way {
 // Each graph costs seconds to compile, so that three serve all ways: one of many rows and columns,
 // and an engine's two, one row of a chunk and one column of all rows. Wider chunks where a prompt
 // is long. The model in another file or config has the same graphs: one way of it shows that they
-// are given the same.
-std::vector<Way> ways_of(int64_t longest, int64_t context, bool repeated) {
+// are given the same. `quick` leaves out the graph of many rows and columns.
+std::vector<Way> ways_of(int64_t longest, int64_t context, bool repeated, bool quick) {
   if (longest > kChunk) {
     if (repeated) return {{kChunk, 0, 1, true}};
     return {{kChunk, 0, 1, true}, {100, kChunk, 2, true}, {1, 0, 0, false}};
   }
   if (repeated) return {{16, 0, 1, true}, {1, 0, kRows - 1, false}};
+  std::vector<Way> ways{{1, 0, 0, false},
+                        {1, 0, kRows - 1, false},
+                        {5, 16, 0, true},
+                        {5, 16, kRows - 1, true},
+                        {16, 0, 1, true}};
   const int64_t whole = engine::column_bucket(longest, context);
-  return {{0, whole, 0, false},     {0, whole, kRows - 1, false},
-          {23, whole, 1, false},    {1, 0, 0, false},
-          {1, 0, kRows - 1, false}, {5, 16, 0, true},
-          {5, 16, kRows - 1, true}, {16, 0, 1, true}};
+  if (!quick)
+    ways.insert(ways.end(),
+                {{0, whole, 0, false}, {0, whole, kRows - 1, false}, {23, whole, 1, false}});
+  return ways;
 }
 
 // All feeds and rows of one prompt; probes that cannot run are the outcome's problem.
@@ -223,8 +228,8 @@ Status verify_variant(const Options& options, const Variant& variant, const Gold
     for (const Golden::Prompt* prompt : prompts)
       longest_prompt = std::max(longest_prompt, int64_t(prompt->ids.size()));
     for (const Golden::Prompt* prompt : prompts) {
-      CONTINUO_RETURN_IF_ERROR(
-          probe_prompt(stepper, *prompt, ways_of(longest_prompt, limit, repeated), outcome));
+      CONTINUO_RETURN_IF_ERROR(probe_prompt(
+          stepper, *prompt, ways_of(longest_prompt, limit, repeated, options.quick), outcome));
       ++outcome.prompts;
     }
   }
@@ -333,6 +338,8 @@ void add_verify(CLI::App& app, int& exit_code) {
                    "auto, bucket (plain, over a bucket of positions) or loop (over blocks of them)")
       ->check(CLI::IsMember({"auto", "bucket", "loop"}))
       ->capture_default_str();
+  command->add_flag("--quick", options->quick,
+                    "feed prompts only as an engine does: two graphs instead of three");
   command->add_flag("--json", options->json, "a JSON list instead of the table");
   command->add_flag("--layers", options->layers,
                     "also print, to stderr, each layer's difference from layers.json");

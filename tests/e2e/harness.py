@@ -14,6 +14,7 @@ from pathlib import Path
 GOLDENS = Path(__file__).resolve().parent.parent / "goldens"
 BINARY = os.environ["CONTINUO_BINARY"]
 TIMEOUT = 600
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "continuo/executables"
 
 
 def run(*arguments, **environment):
@@ -32,12 +33,10 @@ def ids_text(ids):
 
 
 class TestCase(unittest.TestCase):
-    """Has a folder of its own, self.folder, and a cache of executables that its class shares."""
+    """Has a folder of its own, self.folder. All tests share the user's cache of executables, where
+    they are not about it: compiling is most of their time."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.cache = tempfile.mkdtemp(prefix="continuo.cache.")
-        cls.addClassCleanup(shutil.rmtree, cls.cache, ignore_errors=True)
+    cache = CACHE
 
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="continuo.e2e."))

@@ -4,9 +4,7 @@ and a tiny hybrid model without a tokenizer."""
 import json
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -20,9 +18,9 @@ GOLDENS = Path(__file__).resolve().parent.parent / "goldens"
 class Continuo:
     """`continuo serve` on a port of its own; url is where it listens, which it says first."""
 
-    def __init__(self, cache, model, *options):
+    def __init__(self, model, *options):
         command = [os.environ["CONTINUO_BINARY"], "serve", "--model", str(model), "--port", "0"]
-        command += ["--log-json", "--cache-dir", cache, *options]
+        command += ["--log-json", *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.url, self.log = None, []
         for line in self.process.stderr:
@@ -45,9 +43,7 @@ class Continuo:
 
 class RealServer(TestCase):
     def start(self, model, *options):
-        cache = tempfile.mkdtemp(prefix="continuo.cache.")
-        self.addCleanup(shutil.rmtree, cache, ignore_errors=True)
-        server = Continuo(cache, model, *options)
+        server = Continuo(model, *options)
         self.addCleanup(lambda: self.assertEqual(server.stop(), 0, "".join(server.log)))
         self.assertIsNotNone(server.url, "".join(server.log))
         return server, self.open(server.url)
