@@ -57,7 +57,7 @@ test-models: build ## The real models against their reference logits
 
 check: lint asan tsan fuzz ## Format, lints, sanitizers, a minute of fuzzing
 
-lint: setup-check configure ## clang-format, clang-tidy, rustfmt, clippy
+lint: setup-check configure ## clang-format, clang-tidy of what changed lately, rustfmt, clippy
 	@scripts/lint.sh
 
 asan: setup-check ## Unit and golden tests under the address and undefined-behaviour sanitizers
