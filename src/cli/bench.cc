@@ -18,7 +18,7 @@ using nlohmann::json;
 
 struct Options {
   ModelOptions model;
-  std::string synthetic, mode = "ragged", stat = "median";
+  std::string synthetic, mode = "ragged", stat = "median", sampling = "greedy";
   measure::StepBenchOptions steps;
   measure::ServeBenchOptions serving;
   bool serve = false, serial = false, host = false, as_json = false;
@@ -61,8 +61,17 @@ json to_json(const measure::Percentiles& each) {
   return {{"p50", each.p50}, {"p95", each.p95}, {"p99", each.p99}};
 }
 
+// Qwen2.5's generation_config samples with these and with this penalty.
+void choose(const std::string& how, measure::ServeBenchOptions& serving) {
+  if (how == "sampled" || how == "penalised")
+    serving.sampling = {.temperature = 0.7, .top_k = 20, .top_p = 0.8};
+  if (how == "penalised") serving.sampling.repetition_penalty = 1.05;
+  if (how == "logprobs") serving.top_logprobs = 5;
+}
+
 Status run_serving(Options& options, engine::LoadedModel& model) {
   json all = json::array();
+  choose(options.sampling, options.serving);
   for (const int64_t rows : options.steps.rows) {
     engine::EngineOptions engine_options;
     engine_options.slots = rows;
@@ -162,6 +171,11 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->add_option("--rate", options->serving.rate,
                    "with --serve: requests a second, Poisson; 0 = all at once")
       ->check(CLI::Range(0.0, 1e6));
+  command
+      ->add_option("--sampling", options->sampling,
+                   "with --serve, how tokens are chosen: greedy, sampled, penalised or logprobs")
+      ->check(CLI::IsMember({"greedy", "sampled", "penalised", "logprobs"}))
+      ->capture_default_str();
   command->add_flag(
       "--host", options->host,
       "the host's part of a step of --rows streams, over a device that takes no time");

@@ -77,6 +77,8 @@ Result<ServeBenchResult> bench_serving(engine::Engine& engine, int64_t vocab,
       request.ids.push_back(int32_t(random() % uint64_t(vocab)));
     request.max_tokens = options.tokens;
     request.ignore_eos = true;
+    request.sampling = options.sampling;
+    request.top_logprobs = options.top_logprobs;
     request.on_event = [shared, i](const engine::Event& event) { shared->take(i, event); };
     clients.send(i);
     if (const auto id = engine.submit(std::move(request)); !id.ok()) {

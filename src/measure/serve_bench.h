@@ -12,6 +12,8 @@ struct ServeBenchOptions {
   int64_t prompt = 128, tokens = 64;  // of each request; end tokens are ignored
   double rate = 0;                    // requests a second, Poisson; 0 = all at once
   uint64_t seed = 1;
+  engine::SamplingParams sampling = {};  // of each request
+  int64_t top_logprobs = -1;             // likewise; -1 = none
 };
 
 struct Percentiles {
