@@ -88,6 +88,22 @@ TEST_P(Choose, DeviceAndHostChooseTheSame) {
   }
 }
 
+// What GPUs run.
+TEST_P(Choose, UnrolledSearchesChooseTheSame) {
+  std::mt19937 random(5);
+  constexpr size_t kVocab = 4099;
+  DeviceChoice device(executor(), 3, kVocab, true, ops::Search::kUnrolled);
+  for (int round = 0; round < 200 && !HasFailure(); ++round) {
+    Logits logits;
+    std::vector<SampleRow> rows;
+    for (int r = 0; r < 3; ++r) {
+      logits.push_back(random_logits(kVocab, random));
+      rows.push_back(random_row(kVocab, random));
+    }
+    expect_same(device, logits, rows);
+  }
+}
+
 TEST_P(Choose, DeviceAndHostChooseTheSameWithoutTruncation) {
   std::mt19937 random(2);
   for (const size_t vocab : {37, 1001}) {

@@ -19,7 +19,8 @@ using Logits = std::vector<std::vector<float>>;  // [R][V]
 
 class DeviceChoice {
  public:
-  DeviceChoice(runtime::Executor& executor, int64_t rows, int64_t vocab, bool truncate)
+  DeviceChoice(runtime::Executor& executor, int64_t rows, int64_t vocab, bool truncate,
+               ops::Search search = ops::Search::kLoop)
       : executor_(executor), rows_(rows), vocab_(vocab) {
     graph::Graph g("sample");
     const graph::Value logits = g.argument("logits", DType::kF32, {rows, vocab});
@@ -29,7 +30,7 @@ class DeviceChoice {
     in.top_k = g.argument("top_k", DType::kI32, {rows});
     in.top_p = g.argument("top_p", DType::kF32, {rows});
     in.min_p = g.argument("min_p", DType::kF32, {rows});
-    g.output(ops::sample(logits, in, truncate));
+    g.output(ops::sample(logits, in, truncate, search));
     program_ = take(executor.compile(g.text()));
   }
 

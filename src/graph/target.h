@@ -31,6 +31,7 @@ struct Target {
   // write after the reads its own value needs, and not after all others.
   bool reuse_rewritten = true;
   bool samples = true;  // heads that sample compile, and are quicker than choosing on the host
+  bool loops_wait = false;  // each turn of a loop waits for the host to read its condition
   bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
   std::vector<std::string> kernels;  // custom calls that the executor has
   // Positions that attention without a kernel takes at a time, in a loop up to the longest row;

@@ -127,17 +127,40 @@ Value threshold(Value ukeys, Value amounts, Value wanted, Value off,
   return found[kFound];
 }
 
+// The largest such threshold, four bits a pass: the passes' 15 sums read everything once. Sums fall
+// as thresholds rise, so that the number of those that suffice is the next digit.
+Value unrolled_threshold(Value ukeys, Value amounts, Value wanted, Value off) {
+  Graph& g = ukeys.graph();
+  const Value none = constant(g, amounts.dtype(), 0);
+  Value found = fill(g, DType::kU32, wanted.shape(), 0);
+  for (int shift = 28; shift >= 0; shift -= 4) {
+    Value digit = fill(g, DType::kU32, wanted.shape(), 0);
+    for (int i = 1; i < 16; ++i) {
+      const Value next = logical_or(found, constant(g, DType::kU32, std::ldexp(i, shift)));
+      const Value sum =
+          reduce_sum(select(compare(ukeys, Compare::kGe, next), amounts, none), {1}, true);
+      digit = digit + convert(compare(sum, Compare::kGe, wanted), DType::kU32);
+    }
+    found = logical_or(found, shift_left(digit, constant(g, DType::kU32, shift)));
+  }
+  return select(off, fill(g, DType::kU32, wanted.shape(), 0), found);
+}
+
 // The mask [R,V] of what top-k, top-p and min-p leave.
-Value kept(Value below, Value keys, const Row& row, const SampleInputs& in) {
+Value kept(Value below, Value keys, const Row& row, const SampleInputs& in, Search search) {
   Graph& g = keys.graph();
   const auto u64 = [&](double value) { return constant(g, DType::kU64, value); };
   const Value ukeys = unsigned_key(keys);
 
+  const auto threshold_of = [&](Value amounts, Value wanted, Value off, const auto& least) {
+    return search == Search::kUnrolled ? unrolled_threshold(ukeys, amounts, wanted, off)
+                                       : threshold(ukeys, amounts, wanted, off, least, row);
+  };
+
   const Value k = column(in.top_k);
-  const Value from_k = threshold(
-      ukeys, fill(g, DType::kU32, keys.shape(), 1), bitcast(k, DType::kU32),
-      compare(k, Compare::kLe, 0.0),
-      [](Value t, const Row&) { return fill(t.graph(), DType::kU32, t.shape(), 1); }, row);
+  const Value from_k = threshold_of(
+      fill(g, DType::kU32, keys.shape(), 1), bitcast(k, DType::kU32), compare(k, Compare::kLe, 0.0),
+      [](Value t, const Row&) { return fill(t.graph(), DType::kU32, t.shape(), 1); });
 
   const Value weights = select(compare(ukeys, Compare::kGe, from_k), weight(below), u64(0));
   // p * total without losing a bit: p in Q32 times total's halves.
@@ -146,9 +169,8 @@ Value kept(Value below, Value keys, const Row& row, const SampleInputs& in) {
   const Value low = logical_and(total, u64(0xffffffff));
   const Value wanted =
       maximum(shift_right(total, u64(32)) * p + shift_right(low * p, u64(32)), u64(1));
-  const Value from_p = threshold(
-      ukeys, weights, wanted, compare(column(in.top_p), Compare::kGe, 1.0),
-      [](Value t, const Row& of) { return of.least_weight(t); }, row);
+  const Value from_p = threshold_of(weights, wanted, compare(column(in.top_p), Compare::kGe, 1.0),
+                                    [](Value t, const Row& of) { return of.least_weight(t); });
 
   const Value least =
       convert(column(in.min_p) * std::ldexp(1.0, sampling::kWeightBits), DType::kU64);
@@ -168,7 +190,7 @@ Value softmax_weights(Value logits) {
   return weight(below_largest(logits, keys, reduce_max(keys, {1}, true), one));
 }
 
-Value sample(Value logits, const SampleInputs& in, bool truncate) {
+Value sample(Value logits, const SampleInputs& in, bool truncate, Search search) {
   using namespace sampling;
   check(logits.rank() == 2 && logits.dtype() == DType::kF32 && logits.dim(1) <= kMostVocab,
         "sample", "wanted logits:[R,V] f32 with V <= 2^20, got {}", logits.describe());
@@ -181,7 +203,7 @@ Value sample(Value logits, const SampleInputs& in, bool truncate) {
   const Value noise = gumbel(hash(slice(words, 1, 0, 1), slice(words, 1, 1, 2), id));
   Value score = below + bitcast(noise, DType::kI32);
   if (truncate)
-    score = select(kept(below, keys, {largest, column(in.temperature)}, in), score,
+    score = select(kept(below, keys, {largest, column(in.temperature)}, in, search), score,
                    constant(g, DType::kI32, kWordMin));
   score = select(compare(column(in.temperature), Compare::kEq, 0.0), keys, score);
   return argmax(optimization_barrier(score), 1);

@@ -17,10 +17,16 @@ struct SampleInputs {
   graph::Value key;          // [R,2] i32: any bits; noise is a function of key and token id
 };
 
+// How a threshold is searched: a bit a turn of a loop, which ends as soon as all rows are certain; or
+// four bits a pass, all passes written out, where each turn of a loop waits for the host
+// (Target::loops_wait). Both find the same tokens.
+enum class Search { kLoop, kUnrolled };
+
 // logits:[R,V] f32 -> [R] i32. `truncate` false: the graph reads neither top_k, top_p nor min_p,
 // which may be empty. Ties at a threshold are kept. Tokens of logit -inf or NaN are only chosen in
 // a row that has nothing else; NaN counts as less than -inf. V <= 2^20.
-graph::Value sample(graph::Value logits, const SampleInputs& in, bool truncate);
+graph::Value sample(graph::Value logits, const SampleInputs& in, bool truncate,
+                    Search search = Search::kLoop);
 
 // What ops/penalise.h shares: i32 in the order of the logits, both zeros equal, NaN the least; and
 // a key's logit, as i32 bits.

@@ -88,6 +88,7 @@ graph::Target PjrtExecutor::target() const {
   target.one_row_as_sums = true;  // XLA pads a lone row to a tile of its matrix kernels
   target.exact_dots = false;      // bf16 operands; set it when computing in float32
   target.kv_write = graph::KvWrite::kScatter;
+  target.loops_wait = true;
   return target;
 }
 
