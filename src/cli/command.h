@@ -12,7 +12,7 @@ namespace continuo::cli {
 
 // Exit codes, documented in the README. CLI11's own (100 and up) are for unusable arguments.
 constexpr int kSuccess = 0;
-constexpr int kMismatch = 1;  // verify: an answer differs from the reference
+constexpr int kMismatch = 1;  // verify: an answer differs from the reference; bits: from itself
 constexpr int kFailed = 2;    // a file, device or request failed; stderr says what
 constexpr int kInterrupted = 130;
 
@@ -35,6 +35,7 @@ void add_bench(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
+void add_bits(CLI::App& app, int& exit_code);
 void add_emit(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_families(CLI::App& app, int& exit_code);
