@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "engine/engine.h"
 #include "engine/loaded_model.h"
 
 namespace continuo::cli {
@@ -22,6 +23,9 @@ struct ModelOptions {
   int64_t context = 0;  // 0 = chosen by the command
 };
 void add_model_options(CLI::App& command, ModelOptions& options, bool model_required = true);
+
+// --deterministic
+void add_deterministic_option(CLI::App& command, engine::EngineOptions& options);
 
 // Prints "continuo: message" to stderr and returns kFailed.
 int fail(const Error& error);
