@@ -21,6 +21,7 @@ struct Options {
   std::string synthetic, mode = "ragged", stat = "median", sampling = "greedy";
   measure::StepBenchOptions steps;
   measure::ServeBenchOptions serving;
+  engine::EngineOptions engine;  // with --serve
   bool serve = false, serial = false, host = false, as_json = false;
 };
 
@@ -73,7 +74,7 @@ Status run_serving(Options& options, engine::LoadedModel& model) {
   json all = json::array();
   choose(options.sampling, options.serving);
   for (const int64_t rows : options.steps.rows) {
-    engine::EngineOptions engine_options;
+    engine::EngineOptions engine_options = options.engine;
     engine_options.slots = rows;
     engine_options.overlap = !options.serial;
     engine_options.max_queue = options.serving.requests;
@@ -180,6 +181,7 @@ void add_bench(CLI::App& app, int& exit_code) {
       "--host", options->host,
       "the host's part of a step of --rows streams, over a device that takes no time");
   command->add_flag("--serial", options->serial, "with --serve: without overlap");
+  add_deterministic_option(*command, options->engine);
   command->add_flag("--json", options->as_json, "one list of objects");
   command->callback([options, &exit_code] {
     const Status status = run(*options);

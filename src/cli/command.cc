@@ -32,6 +32,12 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool model_requ
                      "~/.cache/continuo/executables)");
 }
 
+void add_deterministic_option(CLI::App& command, engine::EngineOptions& options) {
+  command.add_flag("--deterministic", options.deterministic,
+                   "the same request gives the same bits whatever shares its batch: every prefill "
+                   "step has the widest's columns, and every step attends over the whole context");
+}
+
 int fail(const Error& error) {
   fmt::print(stderr, "continuo: {}\n", error.message);
   return kFailed;

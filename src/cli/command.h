@@ -6,13 +6,14 @@
 #include <string>
 
 #include "base/result.h"
+#include "engine/engine.h"
 #include "engine/loaded_model.h"
 
 namespace continuo::cli {
 
 // Exit codes, documented in the README. CLI11's own (100 and up) are for unusable arguments.
 constexpr int kSuccess = 0;
-constexpr int kMismatch = 1;  // verify: an answer differs from the reference
+constexpr int kMismatch = 1;  // verify: an answer differs from the reference; bits: from itself
 constexpr int kFailed = 2;    // a file, device or request failed; stderr says what
 constexpr int kInterrupted = 130;
 
@@ -22,6 +23,9 @@ struct ModelOptions {
   int64_t context = 0;  // 0 = chosen by the command
 };
 void add_model_options(CLI::App& command, ModelOptions& options, bool model_required = true);
+
+// --deterministic
+void add_deterministic_option(CLI::App& command, engine::EngineOptions& options);
 
 // Prints "continuo: message" to stderr and returns kFailed.
 int fail(const Error& error);
@@ -35,6 +39,7 @@ void add_bench(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
+void add_bits(CLI::App& app, int& exit_code);
 void add_emit(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_families(CLI::App& app, int& exit_code);

@@ -25,6 +25,7 @@ struct Options {
   std::string system;
   engine::Request request;
   bool json = false, quiet = false;
+  engine::EngineOptions engine;  // with --deterministic: slots and prefill_columns
 };
 
 std::atomic<bool> interrupted{false};
@@ -123,23 +124,25 @@ nlohmann::json to_json(const Figures& figures, const Printer& printer, const eng
             {"decode_tokens_per_s", rate(decoded, end.timings.decode_s)}}}};
 }
 
-// One slot, a context as long as this answer may get, and just the graphs it needs.
+// One slot, a context as long as this answer may get, and just the graphs it needs; or, where bits
+// are promised, the steps of a server with the same options.
 engine::EngineOptions engine_options(const Options& options, const engine::LoadedModel& model) {
   const engine::Request& request = options.request;
-  engine::EngineOptions result;
+  engine::EngineOptions result = options.engine;
+  result.show_progress = !options.quiet;
+  result.on_hang = exit_on_hang;
+  result.context = options.model.context;
+  if (result.deterministic) return result;
   result.slots = 1;
-  result.context = options.model.context > 0
-                       ? options.model.context
-                       : engine::context_for(int64_t(request.ids.size()), request.max_tokens,
-                                             model.model->facts().max_positions);
+  if (result.context == 0)
+    result.context = engine::context_for(int64_t(request.ids.size()), request.max_tokens,
+                                         model.model->facts().max_positions);
   const engine::StepLimits limits = engine::step_limits(model, result.context);
   const auto widths = engine::default_scheduler_options(1, result.context, limits).columns;
   const auto width = std::lower_bound(widths.begin(), widths.end(), int64_t(request.ids.size()));
   result.columns = {width == widths.end() ? widths.back() : *width};
   result.greedy_graphs = request.sampling.temperature == 0;
   result.sampling_graphs = !result.greedy_graphs;
-  result.show_progress = !options.quiet;
-  result.on_hang = exit_on_hang;
   return result;
 }
 
@@ -213,6 +216,17 @@ void add_generate(CLI::App& app, int& exit_code) {
       ->add_option("--stop", options->request.stops, "text that ends the answer; may be repeated")
       ->allow_extra_args(false);
   command->add_flag("--ignore-eos", options->request.ignore_eos, "go on after an end token");
+  add_deterministic_option(*command, options->engine);
+  CLI::Option* deterministic = command->get_option("--deterministic");
+  command->add_option("--slots", options->engine.slots, "of the server whose steps these are")
+      ->needs(deterministic)
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command
+      ->add_option("--prefill-columns", options->engine.prefill_columns,
+                   "of the server whose steps these are, 0 = what suits the device")
+      ->needs(deterministic)
+      ->check(CLI::Range(0, 1 << 20));
   command->add_flag("--json", options->json, "one JSON object instead of a stream");
   command->add_flag("--quiet,-q", options->quiet, "no progress and no figures");
   command->callback([options, &exit_code] {

@@ -15,14 +15,15 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", CONTINUO_VERSION);
   app.footer(
-      "stdout carries results only. Exit codes: 0 success, 1 verify found a mismatch, 2 a file, "
-      "device or request failed, 130 interrupted, 100 and up unusable arguments.");
+      "stdout carries results only. Exit codes: 0 success, 1 verify or bits found a mismatch, "
+      "2 a file, device or request failed, 130 interrupted, 100 and up unusable arguments.");
   int exit_code = continuo::cli::kSuccess;
   continuo::cli::add_generate(app, exit_code);
   continuo::cli::add_serve(app, exit_code);
   continuo::cli::add_bench(app, exit_code);
   continuo::cli::add_logits(app, exit_code);
   continuo::cli::add_verify(app, exit_code);
+  continuo::cli::add_bits(app, exit_code);
   continuo::cli::add_emit(app, exit_code);
   continuo::cli::add_inspect(app, exit_code);
   continuo::cli::add_families(app, exit_code);

@@ -188,6 +188,7 @@ void add_serve(CLI::App& app, int& exit_code) {
                    "prompt tokens between two steps of the running answers, 0 = one widest step")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  add_deterministic_option(*command, options->engine);
   add_server_options(*command, *options);
   command->callback([options, &exit_code] {
     server::ServerOptions& server = options->serve.server;

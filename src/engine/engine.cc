@@ -11,8 +11,12 @@ namespace continuo::engine {
 
 Result<SchedulerOptions> scheduling_of(const EngineOptions& options, const StepLimits& given) {
   StepLimits limits = given;
+  // Where short prompts are padded to the one width, it is a narrow one.
+  if (options.deterministic) limits.columns = std::min<int64_t>(256, (limits.columns + 3) / 4);
   if (options.prefill_columns > 0) limits.columns = options.prefill_columns;
-  if (options.prefill_budget > 0) limits.columns = std::min(limits.columns, options.prefill_budget);
+  // A budget must not change the one width: it would change bits.
+  if (options.prefill_budget > 0 && !options.deterministic)
+    limits.columns = std::min(limits.columns, options.prefill_budget);
   SchedulerOptions result = default_scheduler_options(options.slots, options.context, limits);
   // The mailbox keeps the limit; the scheduler's own queue also holds what free slots will take.
   result.max_queue = options.max_queue + options.slots;
@@ -22,6 +26,15 @@ Result<SchedulerOptions> scheduling_of(const EngineOptions& options, const StepL
   if (!options.attended.empty()) result.attended = options.attended;
   result.prefill_budget =
       options.prefill_budget > 0 ? options.prefill_budget : result.columns.back();
+  if (options.deterministic) {
+    result = deterministic_options(std::move(result));
+    if (result.prefill_budget < result.columns[0])
+      return error(
+          ErrorCode::kInvalidArgument,
+          "prefill_budget: expected at least {}, the width of every prefill step where the "
+          "engine is deterministic, got {}",
+          result.columns[0], result.prefill_budget);
+  }
   CONTINUO_RETURN_IF_ERROR(check(result));
   return result;
 }

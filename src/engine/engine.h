@@ -5,7 +5,8 @@
 // The next step is launched before the tokens of the last one are read: what a row samples is fed
 // on the device. Where a token has to be chosen on the host (DRY, bad words of several tokens, the
 // first tokens of several choices) its row sits out the next step, which the others take; only that
-// row's logits are read. `overlap = false` is the serial loop; both give the same tokens.
+// row's logits are read. `overlap = false` is the serial loop; both give the same tokens, as far as
+// other steps give the same bits (docs/determinism.md).
 //
 // Failures: a failed step has consumed the state, so everything that runs ends with
 // FinishReason::kError, the state is made anew and the queue continues. An exception (no memory,
@@ -47,6 +48,10 @@ struct EngineOptions {
   std::vector<int64_t> columns;   // widths of prefill steps; empty = 16, 64, ... to the widest
   std::vector<int64_t> attended;  // context buckets; empty = as default_scheduler_options
   bool overlap = true;
+  // The same request gives the same bits, tokens and log probabilities, whatever else runs
+  // (docs/determinism.md): every prefill step is as wide as the widest, every step attends over the
+  // whole context, and greedy steps have no graph of their own.
+  bool deterministic = false;
   // Which graphs there are: decode steps that are all greedy have their own; without graphs that
   // sample, sampled tokens are chosen on the host. At least one of them; greedy ones alone where
   // the target has no others (Target::samples).

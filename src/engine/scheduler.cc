@@ -40,6 +40,14 @@ SchedulerOptions default_scheduler_options(int64_t slots, int64_t context,
   return options;
 }
 
+SchedulerOptions deterministic_options(SchedulerOptions options) {
+  options.deterministic = true;
+  options.columns = {options.columns.back()};
+  options.attended = {options.context};
+  options.argmax = !options.sample;
+  return options;
+}
+
 int64_t bucket_of(const std::vector<int64_t>& buckets, int64_t size) {
   return *std::lower_bound(buckets.begin(), buckets.end(), size);
 }
@@ -65,6 +73,12 @@ Status check(const SchedulerOptions& options) {
   if (options.attended.back() != options.context)
     return refuse("attended", "the last bucket to be the context of", options.context,
                   options.attended.back());
+  if (options.deterministic && (options.columns.size() > 1 || options.attended.size() > 1 ||
+                                options.argmax == options.sample))
+    return error(ErrorCode::kInvalidArgument,
+                 "deterministic: expected one width, one bucket and one head, got {}, {} and {}",
+                 options.columns.size(), options.attended.size(),
+                 int(options.argmax) + int(options.sample));
   return ok_status();
 }
 

@@ -52,6 +52,9 @@ struct SchedulerOptions {
   // The heads there are. Decode steps whose samples all want it use kArgmax, prefill only where
   // there is no kSample: one graph less for each width.
   bool argmax = true, sample = true;
+  // One program for every chunk of a prompt and one for every other token, whatever else runs:
+  // check() then wants one width, one bucket and one head.
+  bool deterministic = false;
 };
 // What the defaults follow, of a device and a model on it.
 struct StepLimits {
@@ -62,6 +65,9 @@ struct StepLimits {
 // the context alone where steps attend in place; all cut to the context.
 SchedulerOptions default_scheduler_options(int64_t slots, int64_t context,
                                            const StepLimits& limits = {});
+// The same with two programs: the widest prefill step, the whole context, the head that can do all.
+// Chunks begin at multiples of that width; a smaller budget is refused by check().
+SchedulerOptions deterministic_options(SchedulerOptions options);
 // The smallest bucket that holds `size`; the last one holds all there are.
 int64_t bucket_of(const std::vector<int64_t>& buckets, int64_t size);
 // Columns of the next chunk of a prompt of which `left` tokens are not fed yet.

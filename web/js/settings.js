@@ -53,7 +53,7 @@ const NUMBERS = [
     step: 0.1,
     hint: "grows with each use",
   },
-  { name: "seed", label: "Seed", min: 0, step: 1, hint: "the same seed gives the same answer" },
+  { name: "seed", label: "Seed", min: 0, step: 1, hint: "the same seed draws the same way" },
   { name: "max_tokens", label: "Max tokens", min: 1, step: 1, hint: "the longest answer" },
 ];
 
