@@ -63,6 +63,14 @@ CASES = {
                        tie_word_embeddings=False, max_position_embeddings=256,
                        rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
     },
+    # A head of its own in the file of a model that says it is tied: transformers ties only what is equal or absent.
+    "llama_own_head": {
+        "model_type": "llama", "store": "bfloat16", "lengths": (1, 5, 12, 20), "new_tokens": 12, "layers": False,
+        "says": {"tie_word_embeddings": True},
+        "config": dict(vocab_size=131, hidden_size=24, intermediate_size=28, num_hidden_layers=1, num_attention_heads=2,
+                       num_key_value_heads=1, head_dim=14, rms_norm_eps=1e-6, max_position_embeddings=64,
+                       tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+    },
     # Answers that end beyond the trained length (60), all of them on the long factors or all on the short (up to 32).
     "phi3_longrope_beyond": {
         "model_type": "phi3", "store": "bfloat16", "lengths": (1, 5, 33, 57), "new_tokens": 12, "layers": False,
