@@ -1,5 +1,6 @@
 #include "engine/loaded_model.h"
 
+#include "engine/own_head.h"
 #include "models/registry.h"
 
 namespace continuo::engine {
@@ -46,10 +47,23 @@ StepLimits step_limits(const LoadedModel& model, int64_t context) {
   return limits;
 }
 
+namespace {
+
+// In both spellings of the key, of the model and of a text model in it.
+void untie(nlohmann::json& config) {
+  if (!config.is_object()) return;
+  config["tie_word_embeddings"] = config["tie_embedding"] = false;
+  if (const auto text = config.find("text_config"); text != config.end()) untie(*text);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<models::Model>> make_model(const checkpoint::Checkpoint& checkpoint) {
   const checkpoint::TensorSource* source = checkpoint.tensors.get();
+  nlohmann::json config = checkpoint.config;
+  if (source != nullptr && has_own_head(*source)) untie(config);
   return models::create(
-      checkpoint.config,
+      config,
       [source](const std::string& name) {
         return source != nullptr && source->find(name) != nullptr;
       },

@@ -16,6 +16,7 @@ class Bamba : public Decoder {
   Bamba(const ConfigView& config, HasTensor has)
       : Decoder(config, std::move(has), {.partial = 0.5}) {
     facts_.family = "bamba";
+    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
     names_ = {"feed_forward", "pre_ff_layernorm", "final_layernorm"};
     mixer_ = read_mamba2(config, config.size("mamba_expand", 2) * facts_.hidden, 256);
     const std::vector<int64_t> attention = config.integers("attn_layer_indices");

@@ -26,7 +26,6 @@ Decoder::Decoder(const ConfigView& config, HasTensor has, const RopeDefaults& ro
   facts_.rope_switches_at = rope_.switches_at();
   inner_ = config.size("intermediate_size");
   act_ = activation(config.text({"hidden_act", "hidden_activation"}, "silu"));
-  mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
   if (config.flag("use_bidirectional_attention", false))
     config.fail("use_bidirectional_attention: only causal attention is supported");
   set_windows(0);

@@ -19,8 +19,8 @@ class Decoder : public Model {
 
  protected:
   // Reads num_attention_heads, num_key_value_heads, head_dim, attention_bias, rotary settings,
-  // intermediate_size, hidden_act, mlp_bias. Scores are scaled by head_dim^-0.5. Unsupported
-  // options (attention both ways) throw ConfigError.
+  // intermediate_size, hidden_act. A family whose reference has an mlp_bias reads it itself.
+  // Scores are scaled by head_dim^-0.5. Attention both ways throws ConfigError.
   Decoder(const ConfigView& config, HasTensor has, const RopeDefaults& rope = {});
 
   // The parts of a layer. x:[R,T,H] -> [R,T,H].

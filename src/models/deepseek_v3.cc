@@ -22,7 +22,7 @@ class DeepSeek : public Model {
     read_attention(config);
     inner_ = config.size("intermediate_size");
     act_ = activation(config.text("hidden_act", "silu"));
-    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
+    mlp_bias_ = is_v2_ && config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
     read_experts(config);
     facts_.mixers.assign(static_cast<size_t>(facts_.layers), "latent attention");
   }

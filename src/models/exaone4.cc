@@ -11,6 +11,7 @@ class Exaone4 : public Decoder {
  public:
   Exaone4(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "exaone4";
+    attention_.bias = attention_.out_bias = Bias::kNone;  // whatever the config says
     qk_norm_ = QkNorm::kEachHead;
     if (!config.has("sliding_window")) return;  // all layers full, all rotate
     read_windows(config, 4);

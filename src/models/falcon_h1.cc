@@ -21,6 +21,7 @@ class FalconH1 : public Decoder {
  public:
   FalconH1(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "falcon_h1";
+    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
     names_ = {"feed_forward", "pre_ff_layernorm", "final_layernorm"};
     const int64_t expanded = config.size("mamba_expand", 2) * facts_.hidden;
     mixer_ = read_mamba2(config, config.size("mamba_d_ssm", expanded), 256);

@@ -11,6 +11,7 @@ class Granite : public Decoder {
  public:
   Granite(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "granite";
+    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
     attention_.options.scale = config.number("attention_multiplier");
     embedding_multiplier_ = config.number("embedding_multiplier");
     residual_multiplier_ = config.number("residual_multiplier");

@@ -31,6 +31,7 @@ class Jamba : public Decoder {
  public:
   Jamba(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "jamba";
+    attention_.bias = attention_.out_bias = Bias::kNone;  // whatever the config says
     names_ = {"feed_forward", "pre_ff_layernorm", "final_layernorm"};
     const int64_t window = read_window(config);
     for (LayerAttention& layer : layers_) layer = {window, false};

@@ -10,6 +10,7 @@ class Llama : public Decoder {
  public:
   Llama(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "llama";
+    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
   }
 };
 

@@ -14,8 +14,6 @@ SelfAttention read_attention(const ConfigView& config, int64_t hidden, int64_t k
       config.size("num_key_value_heads", kv_heads > 0 ? kv_heads : attention.heads);
   attention.head_dim = config.size("head_dim", hidden / attention.heads);
   attention.options.scale = 1 / std::sqrt(double(attention.head_dim));
-  attention.bias = attention.out_bias =
-      config.flag("attention_bias", false) ? Bias::kYes : Bias::kNone;
   return attention;
 }
 

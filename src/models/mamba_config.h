@@ -11,7 +11,7 @@
 namespace continuo::models {
 
 // Attention from num_attention_heads, num_key_value_heads (fallback: `kv_heads`, 0 = all heads),
-// head_dim and attention_bias; without rotation.
+// head_dim; without biases and rotation.
 SelfAttention read_attention(const ConfigView& config, int64_t hidden, int64_t kv_heads);
 
 // The Mamba-2 mixer of Bamba, Granite and Falcon-H1 (mamba_n_heads, mamba_d_head ...), whose heads

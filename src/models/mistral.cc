@@ -11,6 +11,7 @@ class Mistral : public Decoder {
  public:
   Mistral(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "mistral";
+    attention_.bias = attention_.out_bias = Bias::kNone;  // whatever the config says
     set_windows(read_window(config));
   }
 };

@@ -13,6 +13,7 @@ class Mixtral : public Decoder {
   Mixtral(const ConfigView& config, HasTensor has)
       : Decoder(config, std::move(has), {.theta = 1e6}) {
     facts_.family = "mixtral";
+    attention_.bias = attention_.out_bias = Bias::kNone;  // whatever the config says
     set_windows(read_window(config));
     sparse_.experts = config.size({"num_local_experts", "num_experts"}, 8);
     sparse_.inner = inner_;

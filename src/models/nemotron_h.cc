@@ -56,9 +56,8 @@ class NemotronH : public MambaBackbone {
     mixer_.kernel = config.size({"mamba_d_conv", "conv_kernel"}, 4);
     mixer_.conv_bias =
         config.flag({"mamba_conv_bias", "use_conv_bias"}, true) ? Bias::kYes : Bias::kNone;
-    mixer_.in_bias = mixer_.out_bias =
-        config.flag("mamba_proj_bias", false) || config.flag("use_bias", false) ? Bias::kYes
-                                                                                : Bias::kNone;
+    // The reference has mamba_proj_bias and attention_bias in its config and reads neither.
+    mixer_.in_bias = mixer_.out_bias = config.flag("use_bias", false) ? Bias::kYes : Bias::kNone;
     mixer_.norm_eps = norm_eps_;
     read_time_step_limit(config, mixer_);
   }

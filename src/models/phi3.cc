@@ -11,6 +11,7 @@ class Phi3 : public Decoder {
  public:
   Phi3(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "phi3";
+    attention_.bias = attention_.out_bias = Bias::kNone;  // whatever the config says
     // transformers reads "yarn" of early Phi-3 configs as LongRoPE; no known checkpoint has it.
     if (rope_.type != "default" && rope_.type != "longrope")
       config.fail("rope type: wanted default or longrope, got \"" + rope_.type + "\"");

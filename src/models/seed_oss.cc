@@ -11,6 +11,7 @@ class SeedOss : public Decoder {
  public:
   SeedOss(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "seed_oss";
+    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
     attention_.out_bias = config.flag("attention_out_bias", false) ? Bias::kYes : Bias::kNone;
   }
 };

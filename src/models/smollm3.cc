@@ -13,6 +13,7 @@ class SmolLm3 : public Decoder {
  public:
   SmolLm3(const ConfigView& config, HasTensor has) : Decoder(config, std::move(has)) {
     facts_.family = "smollm3";
+    mlp_bias_ = config.flag("mlp_bias", false) ? Bias::kYes : Bias::kNone;
     // Without layer_types, transformers lets the layers that do not rotate slide.
     const bool slides = config.flag("use_sliding_window", false) && config.has("sliding_window");
     if (slides && !config.has("layer_types"))

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """FAMILY_other/: one more tiny case a family, with the choices that FAMILY/ does not make.
 
-    other_choices.py OUT GOLDENS [FAMILY ...]    (needs make_case.py, which makes and checks one case, on PYTHONPATH)
+    other_choices.py [FAMILY ...] [--out FOLDER]
 
 FAMILY/config.json is turned over key by key (`turned`), so that what one case holds constant the other varies: one
 expert a token, one KV head or as many as query heads, the other bias, the other tying, another first layer, a
 kernel of 2, a chunk that divides nothing, odd sizes. What cannot be turned by rule is in OWN.
 """
+import argparse
 import json
-import sys
 from pathlib import Path
 
-import make_case as mc
+import transformers_case as maker
+
+GOLDENS = Path(__file__).resolve().parent.parent
 
 SKIPPED = {"architectures", "dtype", "torch_dtype", "transformers_version", "model_type", "vocab_size", "rope_parameters",
            "full_attn_idxs", "pad_token_id", "bos_token_id", "eos_token_id", "time_step_limit", "initializer_range"}
@@ -113,8 +115,9 @@ OWN = {
     "mamba2": {"hidden_size": 30, "head_dim": 12, "num_heads": 5},
     "bamba": {"hidden_size": 42, "mamba_d_head": 14, "mamba_n_heads": 6, "attn_layer_indices": [0], "num_hidden_layers": 2},
     "falcon_h1": {"mamba_d_ssm": 48, "mamba_d_head": 12, "mamba_n_heads": 4, "mamba_rms_norm": True,
-                  "mamba_norm_before_gate": True, "num_hidden_layers": 1},
-    "granitemoehybrid": {"hidden_size": 42, "mamba_d_head": 14, "mamba_n_heads": 6, "position_embedding_type": "rope"},
+                  "mamba_norm_before_gate": True, "num_hidden_layers": 1, "tie_word_embeddings": False},
+    "granitemoehybrid": {"hidden_size": 42, "mamba_d_head": 14, "mamba_n_heads": 6, "position_embedding_type": "rope",
+                         "tie_word_embeddings": False},
     "jamba": {"hidden_size": 42, "attn_layer_offset": 0, "attn_layer_period": 2, "expert_layer_offset": 0,
               "mamba_dt_rank": 5, "num_hidden_layers": 2},
     "nemotron_h": {"mamba_head_dim": 14, "mamba_num_heads": 3, "head_dim": 10, "mlp_bias": True},
@@ -138,26 +141,28 @@ OWN = {
                     "qk_head_dim": 15, "kv_lora_rank": 11, "num_shared_experts": 2},
     "minimax": {},
     "seed_oss": {},
+    "internlm3": {},
     "gemma": {},
 }
 
 
-# A tied embedding that outweighs the layers repeats its input for ever.
-OPTIONS = {"falcon_h1": {"out_gain": 12.0}, "granitemoehybrid": {"out_gain": 8.0}, "olmo2": {"post_shift": 2.0}}
+# A tied embedding that outweighs the layers repeats its input for ever; falcon_h1 and granitemoehybrid, whose
+# multipliers make that of every seed, are not tied here either.
+GAINS = {"olmo2": {"post_norm": 2.0}}
 
 
 def main():
-    out = sys.argv[1]
-    source = Path(sys.argv[2])
-    names = sys.argv[3:] or sorted(OWN)
-    mc.N_NEW = 12
-    mc.OUT = out
-    for name in names:
-        config = json.loads((source / name / "config.json").read_text())
-        kind = config["model_type"]
-        spec = mc.case(kind, {"store": "bfloat16", "lens": (1, 5, 12, 37), **OPTIONS.get(name, {})}, **{**turned(config), **OWN[name]})
-        record = mc.make_case(name + "_other", "open", spec, out, 4000)
-        print(name, record["size"], record["min_margin"], record["dead"], record["notes"], flush=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("families", nargs="*", help="all of OWN unless given")
+    parser.add_argument("--out", default=GOLDENS)
+    given = parser.parse_args()
+    maker.prepare()
+    for name in given.families or sorted(OWN):
+        config = json.loads((GOLDENS / name / "config.json").read_text())
+        case = {"model_type": config["model_type"], "config": {**turned(config), **OWN[name]}, "store": "bfloat16",
+                "lengths": (1, 5, 12, 37), "new_tokens": 12, "first_seed": 4000, "gains": GAINS.get(name, {})}
+        maker.make(name + "_other", case, given.out)
 
 
-main()
+if __name__ == "__main__":
+    main()
