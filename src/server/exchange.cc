@@ -4,6 +4,8 @@
 
 #include <boost/beast/http/status.hpp>
 
+#include "server/owned_json.h"
+
 namespace continuo::server {
 namespace {
 
@@ -69,7 +71,8 @@ asio::awaitable<void> Exchange::respond(int status, std::string type, std::strin
 }
 
 asio::awaitable<void> Exchange::respond(int status, Json body) {
-  std::string text = dump(body) + "\n";
+  const OwnedJson owned(std::move(body));
+  std::string text = dump(*owned) + "\n";
   co_await respond(status, "application/json", std::move(text));
 }
 
