@@ -114,6 +114,11 @@ void add_server_options(CLI::App& command, Options& options) {
                   "see the command line: better set $CONTINUO_API_KEY")
       ->allow_extra_args(false)
       ->envname(kKeyVariable);
+  command.add_option("--tls-cert", server.tls_certificate,
+                     "serve HTTPS with the certificate in this PEM file, which its issuers' may "
+                     "follow; a renewed one is read at the next start");
+  command.add_option("--tls-key", server.tls_key,
+                     "the certificate's private key, a PEM file without a password");
   command.add_flag("--insecure", server.insecure, "listen at a public address without a key");
   command
       .add_option("--allowed-host", server.allowed_hosts,

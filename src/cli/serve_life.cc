@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 void announce(const Served& loaded, const server::Server& server, Clock::time_point start) {
   const engine::EngineStats stats = loaded.engine->stats();
   server::log(spdlog::level::info, "ready",
-              {{"address", "http://" + server.address()},
+              {{"address", server.url()},
                {"model", loaded.served.name()},
                {"slots", stats.slots},
                {"context", stats.context},
@@ -90,7 +90,7 @@ Result<int> serve(const ServeOptions& options,
   server::set_up_log(options.log_json);
 
   CONTINUO_TRY(const auto server, server::Server::listen(options.server));
-  server::log(spdlog::level::info, "listening", {{"address", "http://" + server->address()}});
+  server::log(spdlog::level::info, "listening", {{"address", server->url()}});
   auto loading = std::async(std::launch::async, [&] { return load(*server); });
   while (loading.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
     if (next_signal(signals, std::chrono::milliseconds(50)) != 0)

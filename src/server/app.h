@@ -12,6 +12,7 @@
 #include "server/options.h"
 #include "server/rate.h"
 #include "server/served_model.h"
+#include "server/tls.h"
 #include "server/workers.h"
 
 namespace continuo::server {
@@ -34,7 +35,9 @@ struct App {
   int64_t connections = 0;
   int64_t exchanges = 0;  // requests being answered
   Intake intake{options};
-  Networks proxies;  // set before the first connection
+  // Set before the first connection.
+  Networks proxies;
+  std::optional<TlsContext> tls;
 };
 
 }  // namespace continuo::server

@@ -1,17 +1,14 @@
 #include "server/body_reader.h"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/read.hpp>
 #include <vector>
 
 #include "server/deadline.h"
+#include "server/http_reader.h"
 
 namespace continuo::server {
 namespace {
 
-namespace http = boost::beast::http;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kPiece = 16 << 10;
@@ -33,27 +30,15 @@ BodyReader::BodyReader(Exchange& exchange, Parser& parser, const ServerOptions& 
 asio::awaitable<error_code> BodyReader::read(std::optional<ApiError>& wrong) {
   std::vector<char> piece(complete() ? 0 : kPiece);
   while (!complete()) {
-    size_t size = 0;
-    const auto ended = co_await before(next_deadline(), read_piece(piece.data(), size));
+    size_t size = kPiece;
+    const auto ended = co_await before(
+        next_deadline(), read_body(exchange_.connection(), parser_, piece.data(), size));
     const error_code failure = ended.value_or(error_code(asio::error::timed_out));
     if (failure) co_return failure;
     if (!make_room(size, wrong)) co_return error_code(asio::error::no_buffer_space);
     body_.append(piece.data(), size);
   }
   co_return error_code();
-}
-
-asio::awaitable<error_code> BodyReader::read_piece(char* piece, size_t& size) {
-  auto& target = parser_.get().body();
-  target.data = piece;
-  target.size = kPiece;
-  target.more = true;
-  auto [failure, count] = co_await http::async_read_some(exchange_.connection().socket(),
-                                                         exchange_.connection().buffer(), parser_,
-                                                         asio::as_tuple(asio::use_awaitable));
-  if (failure == http::error::need_buffer) failure = {};
-  size = kPiece - target.size;
-  co_return failure;
 }
 
 bool BodyReader::make_room(size_t size, std::optional<ApiError>& wrong) {

@@ -2,16 +2,12 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <optional>
 #include <string>
 
 #include "server/exchange.h"
 
 namespace continuo::server {
-
-using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
 
 // io thread only; all that it is given outlives it. `parser` has read the head.
 class BodyReader {
@@ -25,7 +21,6 @@ class BodyReader {
   std::string take() { return std::move(body_); }
 
  private:
-  asio::awaitable<error_code> read_piece(char* piece, size_t& size);
   // Whether `size` more bytes have room; else `wrong` says why not.
   bool make_room(size_t size, std::optional<ApiError>& wrong);
   Deadline next_deadline() const;

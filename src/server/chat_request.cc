@@ -1,6 +1,7 @@
 // Bodies of /v1/chat/completions, and of /tokenize where it is given messages.
 #include "server/generation_request.h"
 #include "server/limits.h"
+#include "server/owned_json.h"
 
 namespace continuo::server {
 namespace {
@@ -27,6 +28,7 @@ Status join_parts(Json& content, const std::string& path) {
     if (i > 0) text += '\n';
     text += *words;
   }
+  take_apart(content);
   content = std::move(text);
   return ok_status();
 }
@@ -40,20 +42,20 @@ void open_tool_calls(Json& message) {
     const auto arguments = call["function"].find("arguments");
     if (arguments == call["function"].end() || !arguments->is_string()) continue;
     auto opened = parse_body(arguments->get_ref<const std::string&>());
-    if (opened.ok()) *arguments = std::move(opened).value();
+    if (opened.ok()) *arguments = opened->release();
   }
 }
 
-Result<Json> read_messages(const Json* given) {
+Result<OwnedJson> read_messages(const Json* given) {
   if (given == nullptr || !given->is_array() || given->empty())
     return error(ErrorCode::kInvalidArgument, "messages: wanted a list of at least one, got {}",
                  given == nullptr ? "none" : shown(*given));
   if (given->size() > kMaxMessages)
     return error(ErrorCode::kInvalidArgument, "messages: wanted at most {} of them, got {}",
                  kMaxMessages, given->size());
-  Json messages = *given;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    Json& message = messages[i];
+  OwnedJson messages = OwnedJson::copy_of(*given);
+  for (size_t i = 0; i < messages->size(); ++i) {
+    Json& message = (*messages)[i];
     const std::string path = fmt::format("messages[{}]", i);
     if (!message.is_object())
       return error(ErrorCode::kInvalidArgument, "{}: wanted an object, got {}", path,
@@ -103,16 +105,16 @@ Result<std::string> template_variables(Fields& fields) {
     if (!given->is_object()) {
       fields.fail("chat_template_kwargs", "an object", *given);
     } else {
+      const size_t size = dump(*given).size();  // of what may be worth a copy
+      if (size > kMaxVariables)
+        return error(ErrorCode::kInvalidArgument,
+                     "chat_template_kwargs: wanted at most {} bytes as JSON, got {}", kMaxVariables,
+                     size);
       for (const auto& [key, value] : given->items()) variables[key] = value;
     }
   }
   CONTINUO_RETURN_IF_ERROR(fields.status());
-  std::string text = variables.empty() ? std::string() : dump(variables);
-  if (text.size() > kMaxVariables)
-    return error(ErrorCode::kInvalidArgument,
-                 "chat_template_kwargs: wanted at most {} bytes as JSON, got {}", kMaxVariables,
-                 text.size());
-  return text;
+  return variables.empty() ? std::string() : dump(variables);
 }
 
 }  // namespace
@@ -126,12 +128,12 @@ Result<RenderedChat> render_chat(const Json& body, const ServedModel& model) {
   if (const Json* tools = fields.find("tools"); tools != nullptr && !tools->is_array())
     fields.fail("tools", "a list", *tools);
   CONTINUO_RETURN_IF_ERROR(fields.status());
-  CONTINUO_TRY(const Json messages, read_messages(fields.find("messages")));
+  CONTINUO_TRY(const OwnedJson messages, read_messages(fields.find("messages")));
   CONTINUO_TRY(request.variables, template_variables(fields));
   if (!model.chat)
     return error(ErrorCode::kInvalidArgument,
                  "messages: this model has no chat template; use /v1/completions");
-  request.messages = dump(messages);
+  request.messages = dump(*messages);
   CONTINUO_RETURN_IF_ERROR(check_text(model, request.messages.size(), "messages"));
 
   RenderedChat out;

@@ -2,28 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/beast/http/status.hpp>
-#include <random>
+
+#include "server/owned_json.h"
 
 namespace continuo::server {
 namespace {
-
-namespace http = boost::beast::http;
-
-bool plain(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-';
-}
-
-// "/v1/models" of "http://host/v1/models?x=1".
-std::string path_of(std::string_view target) {
-  if (target.starts_with("http://") || target.starts_with("https://")) {
-    const size_t slash = target.find('/', target.find("//") + 2);
-    target = slash == target.npos ? std::string_view("/") : target.substr(slash);
-  }
-  return std::string(target.substr(0, target.find_first_of("?#")));
-}
 
 // What a page of `origin` may be told; "" = nothing.
 std::string allowed_origin(const std::vector<std::string>& allowed, const std::string& origin) {
@@ -35,13 +19,6 @@ std::string allowed_origin(const std::vector<std::string>& allowed, const std::s
 }
 
 }  // namespace
-
-std::string request_id(std::string_view given) {
-  if (!given.empty() && given.size() <= 128 && std::all_of(given.begin(), given.end(), plain))
-    return std::string(given);
-  static thread_local std::mt19937_64 random{std::random_device{}()};
-  return fmt::format("{:016x}{:016x}", random(), random());
-}
 
 Exchange::Exchange(Connection& connection, const ServerOptions& options, HttpRequest request)
     : connection_(connection),
@@ -94,7 +71,8 @@ asio::awaitable<void> Exchange::respond(int status, std::string type, std::strin
 }
 
 asio::awaitable<void> Exchange::respond(int status, Json body) {
-  std::string text = dump(body) + "\n";
+  const OwnedJson owned(std::move(body));
+  std::string text = dump(*owned) + "\n";
   co_await respond(status, "application/json", std::move(text));
 }
 

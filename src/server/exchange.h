@@ -2,9 +2,6 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/beast/http/fields.hpp>
-#include <boost/beast/http/message.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -13,12 +10,12 @@
 
 #include "server/api_error.h"
 #include "server/connection.h"
+#include "server/http_parse.h"
 #include "server/intake.h"
 #include "server/options.h"
 
 namespace continuo::server {
 
-using HttpRequest = boost::beast::http::request<boost::beast::http::string_body>;
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // Owned by its session; io thread only. Writing throws as Connection::write does.
@@ -66,8 +63,5 @@ class Exchange {
   int status_ = 0;
   bool keep_alive_ = true, chunked_ = true;
 };
-
-// A client's id is kept if it is 1 to 128 letters, digits, ".", "_" or "-"; else a new one.
-std::string request_id(std::string_view given);
 
 }  // namespace continuo::server

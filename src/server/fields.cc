@@ -6,23 +6,6 @@
 namespace continuo::server {
 namespace {
 
-constexpr int kMaxDepth = 64;
-constexpr size_t kMaxKeys = 1024;
-
-struct TooMuch {
-  std::string what;
-};
-
-// nlohmann's "[json.exception.parse_error.101] parse error at line 1, column 9: reason", short.
-std::string reason(const Json::exception& cause) {
-  std::string_view text = cause.what();
-  if (const size_t at = text.find("] "); at != text.npos) text.remove_prefix(at + 2);
-  std::string out(text.substr(0, 200));
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-  return out;
-}
-
 std::optional<int64_t> whole_number(const Json& value) {
   if (value.is_number_unsigned()) {
     const auto number = value.get<uint64_t>();
@@ -47,33 +30,6 @@ Error too_many(const std::string& path, const char* members, size_t most, size_t
 }
 
 }  // namespace
-
-Result<Json> parse_body(std::string_view text) {
-  std::vector<size_t> keys;  // of the objects that are open; arrays count none
-  const auto watch = [&keys](int depth, Json::parse_event_t event, Json&) {
-    using Event = Json::parse_event_t;
-    if (event == Event::object_start || event == Event::array_start) {
-      if (depth >= kMaxDepth) throw TooMuch{fmt::format("nested deeper than {} levels", kMaxDepth)};
-      keys.push_back(0);
-    } else if (event == Event::object_end || event == Event::array_end) {
-      keys.pop_back();
-    } else if (event == Event::key && ++keys.back() > kMaxKeys) {
-      throw TooMuch{fmt::format("an object of more than {} keys", kMaxKeys)};
-    }
-    return true;
-  };
-  try {
-    Json body = Json::parse(text, watch);
-    if (!body.is_object())
-      return error(ErrorCode::kInvalidArgument, "the body: wanted a JSON object, got {}",
-                   shown(body));
-    return body;
-  } catch (const TooMuch& much) {
-    return error(ErrorCode::kInvalidArgument, "the body is no usable JSON: {}", much.what);
-  } catch (const Json::exception& cause) {
-    return error(ErrorCode::kInvalidArgument, "the body is no JSON: {}", reason(cause));
-  }
-}
 
 std::string shown(const Json& value) {
   constexpr size_t kLongest = 40;

@@ -13,11 +13,6 @@
 
 namespace continuo::server {
 
-// One JSON object. kInvalidArgument says where it ends to be one: syntax, UTF-8, a number out of
-// range, nesting over 64 levels, an object of more than 1024 keys (keeping their order costs time
-// that grows with the square).
-Result<Json> parse_body(std::string_view text);
-
 // How a message shows a value that was not wanted: its beginning.
 std::string shown(const Json& value);
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "server/limits.h"
+#include "server/owned_json.h"
 
 namespace continuo::server {
 namespace {
@@ -188,9 +189,9 @@ std::variant<GenerationRequest, ApiError> read_generation(std::string_view body,
                                                           engine::TimePoint deadline) {
   const auto json = parse_body(body);
   if (!json.ok()) return api_error(json.error());
-  if (auto wrong = check_model_name(model, *json)) return std::move(*wrong);
+  if (auto wrong = check_model_name(model, **json)) return std::move(*wrong);
   auto request =
-      chat ? parse_chat(*json, model, deadline) : parse_completion(*json, model, deadline);
+      chat ? parse_chat(**json, model, deadline) : parse_completion(**json, model, deadline);
   if (!request.ok()) return api_error(request.error());
   return std::move(request).value();
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct ServerOptions {
   std::vector<std::string> cors_origins;  // "*" = any; empty: no page of another origin
   bool log_prompts = false;
 
+  // PEM files: both, or neither for plain HTTP. Read once, before the server listens.
+  std::optional<std::string> tls_certificate, tls_key;
   bool insecure = false;                     // listen at a public address without a key
   std::vector<std::string> allowed_hosts;    // without a key: besides localhost and the own address
   std::vector<std::string> trusted_proxies;  // addresses or networks: see client_address.h

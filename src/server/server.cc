@@ -34,6 +34,7 @@ struct Server::Impl {
   std::thread thread;
 
   Status listen();
+  Status read_certificate();
   Status check(const tcp::endpoint& endpoint) const;
   asio::awaitable<void> accept();
   asio::awaitable<void> serve(tcp::socket socket, Intake::Seat seat);
@@ -43,6 +44,7 @@ struct Server::Impl {
 
 Status Server::Impl::listen() {
   const std::string& host = app.options.host;
+  CONTINUO_RETURN_IF_ERROR(read_certificate());
   error_code failure;
   const auto refused = [&](const char* what) {
     return error(ErrorCode::kUnavailable, "cannot {} {} port {}: {}", what, host, app.options.port,
@@ -60,6 +62,19 @@ Status Server::Impl::listen() {
   if (!failure) acceptor.bind(endpoint, failure);
   if (!failure) acceptor.listen(asio::socket_base::max_listen_connections, failure);
   if (failure) return refused("listen at");
+  return ok_status();
+}
+
+Status Server::Impl::read_certificate() {
+  const ServerOptions& options = app.options;
+  if (!options.tls_certificate && !options.tls_key) return ok_status();
+  if (!options.tls_certificate || !options.tls_key)
+    return error(ErrorCode::kInvalidArgument,
+                 "expected a certificate and its key for TLS, got the {} alone",
+                 options.tls_certificate ? "certificate" : "key");
+  auto context = TlsContext::load(*options.tls_certificate, *options.tls_key);
+  if (!context.ok()) return with_context(std::move(context).error(), "TLS");
+  app.tls = std::move(context).value();
   return ok_status();
 }
 
@@ -103,7 +118,8 @@ asio::awaitable<void> Server::Impl::accept() {
 }
 
 asio::awaitable<void> Server::Impl::serve(tcp::socket socket, [[maybe_unused]] Intake::Seat seat) {
-  auto connection = std::make_shared<Connection>(std::move(socket), app.options.write_timeout);
+  auto connection = std::make_shared<Connection>(std::move(socket), app.options.write_timeout,
+                                                 app.tls ? &*app.tls : nullptr);
   connections.insert(connection.get());
   co_await serve_connection(connection, app);
   connections.erase(connection.get());
@@ -154,6 +170,8 @@ std::string Server::address() const {
   return local.address().is_v6() ? fmt::format("[{}]:{}", host, local.port())
                                  : fmt::format("{}:{}", host, local.port());
 }
+
+std::string Server::url() const { return (impl_->app.tls ? "https://" : "http://") + address(); }
 
 void Server::watch(engine::EngineOptions& options) {
   App& app = impl_->app;

@@ -24,6 +24,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   std::string address() const;  // "127.0.0.1:8080", "[::1]:8080"
+  std::string url() const;      // "http://127.0.0.1:8080", "https://..." with a certificate
 
   // Has /health and the metrics follow an engine that is made with these options.
   void watch(engine::EngineOptions& options);

@@ -1,16 +1,12 @@
 #include "server/session.h"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/system/system_error.hpp>
 
 #include "server/body_reader.h"
 #include "server/deadline.h"
 #include "server/exchange.h"
 #include "server/host_check.h"
+#include "server/http_reader.h"
 #include "server/log.h"
 #include "server/router.h"
 #include "server/share.h"
@@ -18,7 +14,6 @@
 namespace continuo::server {
 namespace {
 
-namespace http = boost::beast::http;
 using Clock = std::chrono::steady_clock;
 
 ApiError read_error(const error_code& failure, const ServerOptions& options) {
@@ -41,21 +36,9 @@ bool gone(const error_code& failure) {
              : failure == http::error::end_of_stream || failure == http::error::partial_message;
 }
 
-// HTTP/1.0 knew no Host.
-bool names_one_host(const HttpRequest& request) {
-  const size_t count = request.count(http::field::host);
-  return count == 1 ? !request[http::field::host].empty() : count == 0 && request.version() < 11;
-}
-
 // Its value is read whatever its case (RFC 9110, 10.1.1).
 bool awaits_100(const Exchange& exchange) {
   return boost::beast::iequals(exchange.header("Expect"), "100-continue");
-}
-
-asio::awaitable<error_code> read_head(Connection& connection, Parser& parser) {
-  const auto [failure, count] = co_await http::async_read_header(
-      connection.socket(), connection.buffer(), parser, asio::as_tuple(asio::use_awaitable));
-  co_return failure;
 }
 
 // One request and its answer, seen from outside.
@@ -227,8 +210,14 @@ class Session {
 asio::awaitable<void> serve_connection(std::shared_ptr<Connection> connection, App& app) {
   const Share<int64_t> open(app.connections, 1);
   try {
-    Session session(*connection, app);
-    co_await session.run();
+    const std::string refused =
+        co_await connection->handshake(Clock::now() + app.options.head_timeout);
+    if (refused.empty()) {
+      Session session(*connection, app);
+      co_await session.run();
+    } else {
+      log(spdlog::level::info, "handshake", {{"client", connection->peer()}, {"error", refused}});
+    }
     co_await connection->close();
   } catch (const std::exception&) {  // the client went away while it was written to
   }

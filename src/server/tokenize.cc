@@ -2,6 +2,7 @@
 
 #include "server/fields.h"
 #include "server/generation_request.h"
+#include "server/owned_json.h"
 
 namespace continuo::server {
 namespace {
@@ -51,8 +52,8 @@ std::variant<Json, ApiError> answer(std::string_view body, const ServedModel& mo
                                     Result<Json> (*answerer)(const Json&, const ServedModel&)) {
   const auto json = parse_body(body);
   if (!json.ok()) return api_error(json.error());
-  if (auto wrong = check_model_name(model, *json)) return std::move(*wrong);
-  auto given = answerer(*json, model);
+  if (auto wrong = check_model_name(model, **json)) return std::move(*wrong);
+  auto given = answerer(**json, model);
   if (!given.ok()) return api_error(given.error());
   return std::move(given).value();
 }

@@ -1,30 +1,14 @@
 """Rows that compute NaN or infinities: an error of their own request, and of no other."""
 
 import json
-import shutil
-import struct
 
 from harness import GOLDENS, golden
 from server_harness import Server, TestCase, completion, events, unittest
+from spoiled import spoil
 
 COMPLETIONS = "/v1/completions"
 BAD = 77  # a token of no golden prompt that is used here
 VALUES = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-
-
-def spoil(source, target, value):
-    """A copy of a model folder whose embedding of BAD holds `value` throughout."""
-    shutil.copytree(source, target)
-    path = target / "model.safetensors"
-    path.chmod(0o644)
-    data = bytearray(path.read_bytes())
-    size, = struct.unpack_from("<Q", data)
-    header = json.loads(data[8:8 + size])
-    name, = (n for n in header if n.endswith(("embed_tokens.weight", "embeddings.weight")))
-    width = header[name]["shape"][1]
-    begin = 8 + size + header[name]["data_offsets"][0] + BAD * width * 4
-    data[begin:begin + width * 4] = struct.pack(f"<{width}f", *[value] * width)
-    path.write_bytes(data)
 
 
 class NotFinite(TestCase):
@@ -35,7 +19,7 @@ class NotFinite(TestCase):
 
     def serve(self, case, value, *arguments):
         folder = self.folder / f"{case}-{value}"
-        spoil(GOLDENS / case, folder, VALUES[value])
+        spoil(GOLDENS / case, folder, VALUES[value], BAD)
         server = Server(folder, self.cache, "--context", "96", *arguments)
         self.addCleanup(server.stop)
         return server

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness import BINARY, GOLDENS, TestCase, golden
 
-ADDRESS = re.compile(r'address(?:=|":")http://([\d.]+):(\d+)')
+ADDRESS = re.compile(r'address(?:=|":")(https?)://([\d.]+):(\d+)')
 TINY = ["--context", "64"]
 
 
@@ -44,7 +44,7 @@ class Server:
             [BINARY, "serve", "--model", str(model), "--port", str(port), "--cache-dir", str(cache),
              *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env={**os.environ, **environment}, **(options or {}))
-        self.log, self.host, self.port = [], "", 0
+        self.log, self.scheme, self.host, self.port = [], "", "", 0
         self._asked = self._ended = False
         self._heard = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -62,7 +62,7 @@ class Server:
             with self._heard:
                 self.log.append(line)
                 if found := ADDRESS.search(line):
-                    self.host, self.port = found[1], int(found[2])
+                    self.scheme, self.host, self.port = found[1], found[2], int(found[3])
                 self._heard.notify_all()
         with self._heard:
             self.log.append("<end>")
@@ -77,7 +77,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def request(self, method, path, body=None, headers=None, timeout=60):
         """(status, headers, text)"""

@@ -37,6 +37,17 @@ class Hurt(ServerTestCase):
                 self.assertTrue(head.startswith(b"HTTP/1.1 %d " % status), head)
                 self.assertTrue(json.loads(body)["error"]["message"])
 
+    def test_chunks_byte_by_byte(self):
+        """A last chunk in pieces once ended the process."""
+        for end in (b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"2\r\n{}\r\n0\r\n\r\n"):
+            with socket.create_connection((self.server.host, self.server.port), timeout=20) as slow:
+                slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                slow.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+                for byte in end:
+                    slow.sendall(bytes([byte]))
+                    time.sleep(0.002)
+                self.assertTrue(slow.recv(1000).startswith(b"HTTP/1.1 400 "), end)
+
     def test_mutated_requests(self):
         """Valid requests with bytes changed, cut, doubled or moved: each is answered or dropped."""
         seed = int(os.environ.get("SEED", "20261127"))

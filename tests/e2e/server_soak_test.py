@@ -1,21 +1,26 @@
 """Half a minute of everything at once: random requests and hostile clients that leave, trickle, send
-far too much or what is malformed. Every accepted request is answered once, no slot is lost, memory
-stays flat, and at the end an answer is what it was at the start. SEED and SOAK_SECONDS set it.
+far too much or what is malformed, or have the model compute NaN. Every accepted request is answered
+once, no slot is lost, memory stays flat, and at the end an answer is what it was at the start. SEED
+and SOAK_SECONDS set it.
 """
 
 import json
 import os
 import random
+import shutil
 import socket
+import tempfile
 import threading
 import time
+from pathlib import Path
 
-from server_harness import ServerTestCase, TINY, completion, unittest
+from server_harness import GOLDENS, ServerTestCase, TINY, completion, unittest
+from spoiled import spoil
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 SEED = int(os.environ.get("SEED", "20261125"))
 CLIENTS = 12
-
+BAD = 300  # the token whose row is NaN; no healthy prompt has it, and no answer can
 
 HEAD = ("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
         "Content-Type: application/json\r\n{}\r\n\r\n")
@@ -30,17 +35,40 @@ def resident_mib(pid):
 class Soak(ServerTestCase):
     ARGUMENTS = [*TINY, "--slots", "4", "--max-queue", "10"]
 
+    @classmethod
+    def setUpClass(cls):
+        folder = Path(tempfile.mkdtemp(prefix="continuo.model."))
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cls.MODEL = folder / "spoiled"
+        spoil(GOLDENS / "jamba", cls.MODEL, float("nan"), BAD, answered=False)
+        super().setUpClass()
+
     def body(self, chance):
         request = {"prompt": [chance.randrange(1, 200) for _ in range(chance.randrange(1, 40))],
                    "max_tokens": chance.randrange(1, 20), "ignore_eos": True,
-                   "temperature": chance.choice([0, 0.7, 1.3]), "n": chance.choice([1, 1, 1, 2])}
+                   "temperature": chance.choice([0, 0.7, 1.3]), "top_k": 40,
+                   "n": chance.choice([1, 1, 1, 2])}
         if chance.random() < 0.2:
             request["repetition_penalty"] = 1.1
         return request
 
-    def one(self, chance, answers):
+    def not_a_number(self, chance, ends):
+        """A prompt with the spoiled token: an error of its own, streaming or not."""
+        body = self.body(chance)
+        body["prompt"].insert(chance.randrange(len(body["prompt"]) + 1), BAD)
+        body["stream"] = chance.random() < 0.5
+        answer = self.server.post("/v1/completions", body).read_to_end()
+        status = int(answer.split()[1])
+        self.assertIn(status, (500, 429), answer)
+        ends.append(status)
+        if status == 500:
+            self.assertIn(b'"not_finite"', answer)
+
+    def one(self, chance, answers, ends):
         kind = chance.random()
-        if kind < 0.6:
+        if kind < 0.1:
+            self.not_a_number(chance, ends)
+        elif kind < 0.6:
             self.ask(self.body(chance), f"soak-{chance.getrandbits(64):x}", answers)
         elif kind < 0.85:  # leaves in the middle
             connection = self.server.post("/v1/completions", {**self.body(chance), "stream": True})
@@ -111,13 +139,14 @@ class Soak(ServerTestCase):
         self.assertEqual(len(answer["choices"]), request["n"])
         self.assertEqual(answer["usage"]["completion_tokens"], request["n"] * request["max_tokens"])
 
-    def metric(self, name):
-        """The sum over its labels."""
+    def metric(self, name, label=""):
+        """The sum over its labels, or over the lines that have `label`."""
         lines = self.server.request("GET", "/metrics")[2].splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{"))
+        return sum(float(line.split()[-1]) for line in lines
+                   if line.startswith(name + "{") and label in line)
 
     def test_soak(self):
-        answers, failures = [], []
+        answers, not_finite, failures = [], [], []
 
         def guarded(work, *arguments):
             try:
@@ -128,7 +157,7 @@ class Soak(ServerTestCase):
         def client(seed):
             chance = random.Random(seed)
             while time.monotonic() < end:
-                self.one(chance, answers)
+                self.one(chance, answers, not_finite)
 
         memory = []
         first = self.healthy()
@@ -147,13 +176,17 @@ class Soak(ServerTestCase):
         self.server.wait_idle()
         self.assertEqual([slot["state"] for slot in self.server.slots()["slots"]], ["free"] * 4)
         self.assertGreater(answers.count(200), 0.9 * len(answers))
+        failed = not_finite.count(500)
+        self.assertGreater(failed, SECONDS / 5)
+        self.assertGreaterEqual(
+            self.metric("vllm:request_success_total", 'finished_reason="not_finite"'), failed)
         # Of every answer that was begun the end is known, once.
         self.assertEqual(self.metric("vllm:request_success_total"),
                          self.metric("vllm:request_params_n_sum"))
         self.assertEqual(self.healthy(), first)
         settled = max(memory[5:10])
         self.assertLess(max(memory[10:]), settled + 30, f"MiB over time: {memory}")
-        print(f"{len(answers)} answers, {answers.count(429)} refused, "
+        print(f"{len(answers)} answers, {answers.count(429)} refused, {failed} not finite, "
               f"{memory[5]:.0f} -> {memory[-1]:.0f} MiB")
 
 
