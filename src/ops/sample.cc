@@ -127,15 +127,16 @@ Value threshold(Value ukeys, Value amounts, Value wanted, Value off,
   return found[kFound];
 }
 
-// The largest such threshold, four bits a pass: the passes' 15 sums read everything once. Sums fall
-// as thresholds rise, so that the number of those that suffice is the next digit.
+// The largest such threshold, kDigit bits a pass, whose sums read everything once. Sums fall as
+// thresholds rise, so that the number of those that suffice is the next digit.
 Value unrolled_threshold(Value ukeys, Value amounts, Value wanted, Value off) {
   Graph& g = ukeys.graph();
   const Value none = constant(g, amounts.dtype(), 0);
   Value found = fill(g, DType::kU32, wanted.shape(), 0);
-  for (int shift = 28; shift >= 0; shift -= 4) {
+  constexpr int kDigit = 2;
+  for (int shift = 32 - kDigit; shift >= 0; shift -= kDigit) {
     Value digit = fill(g, DType::kU32, wanted.shape(), 0);
-    for (int i = 1; i < 16; ++i) {
+    for (int i = 1; i < 1 << kDigit; ++i) {
       const Value next = logical_or(found, constant(g, DType::kU32, std::ldexp(i, shift)));
       const Value sum =
           reduce_sum(select(compare(ukeys, Compare::kGe, next), amounts, none), {1}, true);

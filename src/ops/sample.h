@@ -18,7 +18,7 @@ struct SampleInputs {
 };
 
 // How a threshold is searched: a bit a turn of a loop, which ends as soon as all rows are certain; or
-// four bits a pass, all passes written out, where each turn of a loop waits for the host
+// several bits a pass, all passes written out, where each turn of a loop waits for the host
 // (Target::loops_wait). Both find the same tokens.
 enum class Search { kLoop, kUnrolled };
 
