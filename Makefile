@@ -9,7 +9,7 @@ export MODEL PROMPT
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build setup setup-test setup-check setup-cuda setup-iree setup-iree-cuda configure test test-models \
-  test-long test-iree check lint asan tsan fuzz fmt golden bench bench-serve clean
+  test-long test-iree check lint asan tsan fuzz fuzz-long fmt golden bench bench-serve clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,11 @@ tsan: setup-check ## The engine's threads, over a device that is none, under the
 fuzz: setup-check ## Every fuzzer at once: SECONDS=60
 	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
 	@ninja -C build/fuzz fuzzers
+	@scripts/fuzz.sh $(SECONDS)
+
+fuzz-long: setup-check ## The same with those that need all families compiled
+	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
+	@ninja -C build/fuzz fuzzers fuzzers_long
 	@scripts/fuzz.sh $(SECONDS)
 
 fmt: setup-check ## Format the sources in place

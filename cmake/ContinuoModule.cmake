@@ -2,9 +2,9 @@
 # continuo_module(graph DEPS base LIBS fmt::fmt) defines continuo_graph and graph_test; TEST_DEPS are
 # folders that only the tests may include; EXCLUDE is a regex of sources to leave out. Each *_fuzz.cc becomes a
 # fuzzer (cmake/Fuzz.cmake) of the library or, where FUZZ_SOURCES says which of its files are fuzzed, of
-# those and FUZZ_LIBS alone.
+# those and FUZZ_LIBS alone. LONG_FUZZERS: their libraries take too long to compile for every change.
 function(continuo_module name)
-  cmake_parse_arguments(ARG "" "EXCLUDE" "DEPS;LIBS;TEST_DEPS;FUZZ_SOURCES;FUZZ_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "LONG_FUZZERS" "EXCLUDE" "DEPS;LIBS;TEST_DEPS;FUZZ_SOURCES;FUZZ_LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
   if(ARG_EXCLUDE)
     list(FILTER sources EXCLUDE REGEX "${ARG_EXCLUDE}")
@@ -46,7 +46,11 @@ function(continuo_module name)
     if(ARG_FUZZ_SOURCES)
       continuo_fuzzer(${fuzzer_name} SOURCES ${fuzzer} DEPS continuo_${name}_fuzzed)
     else()
-      continuo_fuzzer(${fuzzer_name} SOURCES ${fuzzer} DEPS continuo_${name})
+      set(long)
+      if(ARG_LONG_FUZZERS)
+        set(long LONG)
+      endif()
+      continuo_fuzzer(${fuzzer_name} ${long} SOURCES ${fuzzer} DEPS continuo_${name})
     endif()
   endforeach()
 endfunction()

@@ -18,8 +18,9 @@ bool plain(char c) {
 error_code parse_some(Parser& parser, boost::beast::flat_buffer& buffer) {
   if (buffer.size() == 0) return http::error::need_more;
   // Beast asserts that a last chunk, "0\r\n\r\n", which it leaves in the buffer, comes whole.
-  if (parser.is_header_done() && parser.chunked() && buffer.size() < 5)
-    return http::error::need_more;
+  const bool may_be_last =
+      buffer.size() < 5 && *static_cast<const char*>(buffer.data().data()) == '0';
+  if (parser.is_header_done() && parser.chunked() && may_be_last) return http::error::need_more;
   error_code failure;
   buffer.consume(parser.put(buffer.data(), failure));
   return failure;

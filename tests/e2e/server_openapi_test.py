@@ -15,7 +15,7 @@ class Described(ServerTestCase):
     """Token ids: no text, so /tokenize and the chat answer 400 as they should."""
 
     ARGUMENTS = [*TINY, "--slots", "3"]
-    SECONDS = 12
+    SECONDS = 20
 
     def test_the_server_does_what_it_says(self):
         status, description = self.server.json("GET", "/openapi.json")
