@@ -163,9 +163,12 @@ asio::awaitable<void> Connection::close() {
   socket_.close(ignored);
 }
 
+// Says farewell at once: the server may stop before the wait that ends here goes on.
 void Connection::close_if_idle() {
+  if (!idle_) return;
+  if (tls_) tls_->close();
   error_code ignored;
-  if (idle_) socket_.cancel(ignored);
+  socket_.cancel(ignored);
 }
 
 }  // namespace continuo::server
