@@ -1,6 +1,6 @@
 // Probe: feeds one sequence in a chosen way, in a chosen row among others, and reads its logits:
-// what `logits` and `verify` are made of. The answer must not depend on the way or on the row beyond
-// its last bits (docs/determinism.md).
+// what `logits` and `verify` are made of. The answer must not depend on the way or on the row
+// beyond its last bits (docs/determinism.md).
 #pragma once
 
 #include <cstdint>
