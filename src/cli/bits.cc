@@ -82,7 +82,7 @@ int run(const Options& options) {
       return measure::survey_bits(*model, options.survey);
     }();
     if (!lines.ok())
-      exit_code = fail(with_context(std::move(lines).error(), path));
+      exit_code = fail(with_context(lines.error(), path));
     else if (options.as_json)
       fmt::print("{}\n", to_json(name_of(path), *lines).dump());
     else

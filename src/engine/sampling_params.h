@@ -34,8 +34,8 @@ struct SamplingParams {
   int64_t dry_allowed_length = 2;
   int64_t dry_penalty_last_n = -1;    // tokens looked back at; -1 = all, 0 = off
   std::vector<int32_t> dry_breakers;  // a repeated sequence does not reach across these ids
-  // Absent: drawn by the engine. The same seed and the same logits give the same tokens; when logits
-  // are the same, docs/determinism.md says.
+  // Absent: drawn by the engine. The same seed and the same logits give the same tokens; when
+  // logits are the same, docs/determinism.md says.
   std::optional<uint64_t> seed;
 };
 constexpr size_t kMostBadWords = 256, kLongestBadWord = 64;

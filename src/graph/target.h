@@ -30,7 +30,7 @@ struct Target {
   // An array that a step writes anew from the old one takes over its memory. IREE orders such a
   // write after the reads its own value needs, and not after all others.
   bool reuse_rewritten = true;
-  bool samples = true;  // heads that sample compile, and are quicker than choosing on the host
+  bool samples = true;      // heads that sample compile, and are quicker than choosing on the host
   bool loops_wait = false;  // each turn of a loop waits for the host to read its condition
   bool naive_recurrences = false;    // loops over columns: the oracle, to test and measure against
   std::vector<std::string> kernels;  // custom calls that the executor has

@@ -17,8 +17,8 @@ struct SampleInputs {
   graph::Value key;          // [R,2] i32: any bits; noise is a function of key and token id
 };
 
-// How a threshold is searched: a bit a turn of a loop, which ends as soon as all rows are certain; or
-// several bits a pass, all passes written out, where each turn of a loop waits for the host
+// How a threshold is searched: a bit a turn of a loop, which ends as soon as all rows are certain;
+// or several bits a pass, all passes written out, where each turn of a loop waits for the host
 // (Target::loops_wait). Both find the same tokens.
 enum class Search { kLoop, kUnrolled };
 
