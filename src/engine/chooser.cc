@@ -65,11 +65,10 @@ std::string Chooser::write(int64_t rows) const {
   const Value changed = ops::penalise(logits, lines(marks), lines(bias),
                                       {word(kPenalised), number(kRepetition), number(kReciprocal),
                                        number(kFrequency), number(kPresence), word(kUnfinished)});
-  const Value chosen = ops::sample(
-      changed,
-      {number(kTemperature), word(kTopK), number(kTopP), number(kMinP),
-       graph::slice(input, 1, kKey, kKey + 2)},
-      true, executor_.target().loops_wait ? ops::Search::kUnrolled : ops::Search::kLoop);
+  const Value chosen = ops::sample(changed,
+                                   {number(kTemperature), word(kTopK), number(kTopP), number(kMinP),
+                                    graph::slice(input, 1, kKey, kKey + 2)},
+                                   true, ops::search_on(executor_.target()));
   const Value allowed = graph::reduce_any(
       graph::compare(changed, graph::Compare::kGt, -std::numeric_limits<double>::infinity()), {1});
   const Value tokens = graph::select(

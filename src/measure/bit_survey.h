@@ -11,15 +11,15 @@
 namespace continuo::measure {
 
 struct BitSurveyOptions {
-  std::vector<int64_t> prompts{70, 33, 5,
-                               110};        // tokens of each sequence's prompt, drawn at random
+  // Tokens of each sequence's prompt, drawn at random.
+  std::vector<int64_t> prompts{70, 33, 5, 110};
   int64_t tokens = 24;                      // that each goes on for
   std::vector<int64_t> slots{1, 2, 8, 32};  // besides the 4 of the first time
 };
 
 // One thing that was changed, over all of its values and all sequences.
 struct BitSurveyLine {
-  std::string axis;                // as axis_names() has them
+  std::string axis;                // a name of bit_survey_axes()
   int64_t runs = 0;                // of a sequence
   int64_t equal = 0;               // of those: every logit of every step, bit for bit
   int64_t choices = 0, flips = 0;  // steps, and those whose greedy token is another one

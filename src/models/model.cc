@@ -106,9 +106,9 @@ void finish(const Model& model, Step& step, Value x, const std::vector<Value>& t
   if (head != Head::kAll) x = step.last_column(x);
   Value logits = model.head(step, model.final_norm(step, x));
   if (chooses_tokens(head)) {
-    const Search search = step.target().loops_wait ? Search::kUnrolled : Search::kLoop;
-    const Value tokens = head == Head::kArgmax ? argmax(logits, -1)
-                                               : sample(logits, sampling_of(step), true, search);
+    const Value tokens = head == Head::kArgmax
+                             ? argmax(logits, -1)
+                             : sample(logits, sampling_of(step), true, search_on(step.target()));
     const Value none = constant(step.graph(), DType::kI32, kNoToken);
     return step.finish(select(choosable(step, whole, logits), tokens, none), logits);
   }

@@ -181,6 +181,10 @@ Value kept(Value below, Value keys, const Row& row, const SampleInputs& in, Sear
 
 }  // namespace
 
+Search search_on(const Target& target) {
+  return target.loops_wait ? Search::kUnrolled : Search::kLoop;
+}
+
 Value likelihood_key(Value logits) { return order_key(logits); }
 Value logit_bits(Value key) { return bits_of(key); }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "graph/graph.h"
+#include "graph/target.h"
 
 namespace continuo::ops {
 
@@ -21,12 +22,12 @@ struct SampleInputs {
 // or several bits a pass, all passes written out, where each turn of a loop waits for the host
 // (Target::loops_wait). Both find the same tokens.
 enum class Search { kLoop, kUnrolled };
+Search search_on(const graph::Target& target);
 
 // logits:[R,V] f32 -> [R] i32. `truncate` false: the graph reads neither top_k, top_p nor min_p,
 // which may be empty. Ties at a threshold are kept. Tokens of logit -inf or NaN are only chosen in
 // a row that has nothing else; NaN counts as less than -inf. V <= 2^20.
-graph::Value sample(graph::Value logits, const SampleInputs& in, bool truncate,
-                    Search search = Search::kLoop);
+graph::Value sample(graph::Value logits, const SampleInputs& in, bool truncate, Search search);
 
 // What ops/penalise.h shares: i32 in the order of the logits, both zeros equal, NaN the least; and
 // a key's logit, as i32 bits.

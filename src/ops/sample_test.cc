@@ -112,7 +112,8 @@ TEST_P(Sample, GreedyTakesTheFirstOfTheLargest) {
   const Value x = in(DType::kF32, {6, 4}, logits);
   const Numbers zeros(6, 0), ones(6, 1);
   const SampleInputs parameters = inputs(zeros, zeros, ones, zeros);
-  EXPECT_THAT(run({sample(x, parameters, false), sample(x, parameters, true)}),
+  EXPECT_THAT(run({sample(x, parameters, false, Search::kLoop),
+                   sample(x, parameters, true, Search::kLoop)}),
               ElementsAre(ElementsAre(1, 0, 2, 0, 0, 2), ElementsAre(1, 0, 2, 0, 0, 2)));
 }
 
@@ -125,7 +126,7 @@ TEST_P(Sample, OneTokenIsLeft) {
   EXPECT_THAT(
       run(sample(
           x, inputs({1, 1, 1, 1e-30, 0}, {1, 0, 0, 0, 3}, {1, 0.01, 1, 1, 0.5}, {0, 0, 1, 0, 0.5}),
-          true)),
+          true, Search::kLoop)),
       ElementsAre(1, 1, 1, 1, 1));
 }
 
@@ -135,16 +136,17 @@ TEST_P(Sample, InfinityWinsAndMinusInfinityAndNanLose) {
                       kNan, -kInf, kNan, 0, -kInf, kNan});
   const Numbers zeros(4, 0), ones(4, 1);
   const SampleInputs parameters = inputs({1, 1e30, 1, 1e30}, zeros, ones, zeros);
-  for (const Numbers& tokens : run({sample(x, parameters, false), sample(x, parameters, true)}))
+  for (const Numbers& tokens : run({sample(x, parameters, false, Search::kLoop),
+                                    sample(x, parameters, true, Search::kLoop)}))
     EXPECT_THAT(tokens, ElementsAre(0, 2, 1, 0));
 }
 
 TEST(SampleRefuses, WhatDoesNotFit) {
   Graph g;
   const Value x = g.argument("x", DType::kF32, {3}), y = g.argument("y", DType::kBF16, {3, 4});
-  EXPECT_EQ(refusal([&] { sample(x, {}, false); }),
+  EXPECT_EQ(refusal([&] { sample(x, {}, false, Search::kLoop); }),
             "[sample] wanted logits:[R,V] f32 with V <= 2^20, got f32[3]");
-  EXPECT_EQ(refusal([&] { sample(y, {}, false); }),
+  EXPECT_EQ(refusal([&] { sample(y, {}, false, Search::kLoop); }),
             "[sample] wanted logits:[R,V] f32 with V <= 2^20, got bf16[3,4]");
 }
 
