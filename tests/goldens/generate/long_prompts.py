@@ -3,13 +3,8 @@
 
     long_prompts.py [FAMILY ...] [--out FOLDER]
 """
-import argparse
-import json
-from pathlib import Path
-
 import transformers_case as maker
 
-GOLDENS = Path(__file__).resolve().parent.parent
 NOT_ARGUMENTS = ("architectures", "dtype", "transformers_version", "time_step_limit", "model_type")
 LONG = {
     "mistral": {"sliding_window": 140, "num_hidden_layers": 1, "max_position_embeddings": 1024},
@@ -22,19 +17,11 @@ LONG = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("families", nargs="*", help="all of LONG unless given")
-    parser.add_argument("--out", default=GOLDENS)
-    given = parser.parse_args()
-    maker.prepare()
-    for name in given.families or LONG:
-        config = json.loads((GOLDENS / name / "config.json").read_text())
-        kept = {key: value for key, value in config.items() if key not in NOT_ARGUMENTS and value is not None}
-        maker.make(name + "_long", {"model_type": config["model_type"],
-                                    "config": {**kept, "vocab_size": 160, **LONG[name]}, "store": "bfloat16",
-                                    "lengths": (270, 3, 9, 530), "new_tokens": 12, "first_seed": 7000}, given.out)
+def case(name, config):
+    kept = {key: value for key, value in config.items() if key not in NOT_ARGUMENTS and value is not None}
+    return {"model_type": config["model_type"], "config": {**kept, "vocab_size": 160, **LONG[name]},
+            "store": "bfloat16", "lengths": (270, 3, 9, 530), "new_tokens": 12, "first_seed": 7000}
 
 
 if __name__ == "__main__":
-    main()
+    maker.make_variants(__doc__, "_long", list(LONG), case)

@@ -7,13 +7,7 @@ FAMILY/config.json is turned over key by key (`turned`), so that what one case h
 expert a token, one KV head or as many as query heads, the other bias, the other tying, another first layer, a
 kernel of 2, a chunk that divides nothing, odd sizes. What cannot be turned by rule is in OWN.
 """
-import argparse
-import json
-from pathlib import Path
-
 import transformers_case as maker
-
-GOLDENS = Path(__file__).resolve().parent.parent
 
 SKIPPED = {"architectures", "dtype", "torch_dtype", "transformers_version", "model_type", "vocab_size", "rope_parameters",
            "full_attn_idxs", "pad_token_id", "bos_token_id", "eos_token_id", "time_step_limit", "initializer_range"}
@@ -151,18 +145,10 @@ OWN = {
 GAINS = {"olmo2": {"post_norm": 2.0}}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("families", nargs="*", help="all of OWN unless given")
-    parser.add_argument("--out", default=GOLDENS)
-    given = parser.parse_args()
-    maker.prepare()
-    for name in given.families or sorted(OWN):
-        config = json.loads((GOLDENS / name / "config.json").read_text())
-        case = {"model_type": config["model_type"], "config": {**turned(config), **OWN[name]}, "store": "bfloat16",
-                "lengths": (1, 5, 12, 37), "new_tokens": 12, "first_seed": 4000, "gains": GAINS.get(name, {})}
-        maker.make(name + "_other", case, given.out)
+def case(name, config):
+    return {"model_type": config["model_type"], "config": {**turned(config), **OWN[name]}, "store": "bfloat16",
+            "lengths": (1, 5, 12, 37), "new_tokens": 12, "first_seed": 4000, "gains": GAINS.get(name, {})}
 
 
 if __name__ == "__main__":
-    main()
+    maker.make_variants(__doc__, "_other", sorted(OWN), case)

@@ -236,6 +236,18 @@ def prepare():
     torch.set_grad_enabled(False)
 
 
+def make_variants(description, suffix, families, case):
+    """The main program of a script: FAMILY + suffix for those asked for, of case(FAMILY, FAMILY/config.json)."""
+    goldens = Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("families", nargs="*", help="all unless given: " + ", ".join(families))
+    parser.add_argument("--out", default=goldens)
+    given = parser.parse_args()
+    prepare()
+    for name in given.families or families:
+        make(name + suffix, case(name, json.loads((goldens / name / "config.json").read_text())), given.out)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+")
