@@ -251,6 +251,7 @@ TEST_F(ServerTest, Measures) {
   start();
   auto to = client();
   to.post(kCompletions, completion());
+  backend_.wait_until_idle();  // it counts a request until after its last event
   engine::EngineOptions options;
   server_->watch(options);
   options.on_step({.prefill = true, .tokens = 3, .seconds = 0.01});
