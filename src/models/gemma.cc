@@ -65,19 +65,8 @@ class Gemma3 : public Gemma2 {
     facts_.family = "gemma3_text";
     qk_norm_ = QkNorm::kEachHead;
     read_windows(config, 6);
-    sliding_rope_ = read_sliding_rope(config);
-  }
-
- private:
-  // Older configs have rope_local_base_freq, and their rope_scaling is for the full layers only.
-  RopeConfig read_sliding_rope(const ConfigView& config) const {
-    const char* const kType = "sliding_attention";
-    if (config.object("rope_parameters").has(kType))
-      return read_rope(config, attention_.head_dim, RopeDefaults{.layer_type = kType});
-    RopeConfig rope;
-    rope.dims = attention_.head_dim;
-    rope.theta = config.number("rope_local_base_freq", 10000);
-    return rope;
+    sliding_rope_ = read_sliding_rope(config, attention_.head_dim,
+                                      config.number("rope_local_base_freq", 10000));
   }
 };
 

@@ -122,4 +122,14 @@ RopeConfig read_rope(const ConfigView& config, int64_t head_dim, const RopeDefau
   return rope;
 }
 
+RopeConfig read_sliding_rope(const ConfigView& config, int64_t head_dim, double theta) {
+  const char* const kType = "sliding_attention";
+  if (config.object("rope_parameters").has(kType))
+    return read_rope(config, head_dim, RopeDefaults{.theta = theta, .layer_type = kType});
+  RopeConfig rope;
+  rope.dims = head_dim;
+  rope.theta = theta;
+  return rope;
+}
+
 }  // namespace continuo::models

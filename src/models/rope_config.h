@@ -38,5 +38,9 @@ struct RopeDefaults {
 
 // head_dim: the size of what rotates (MLA: the rope part). Unknown types throw ConfigError.
 RopeConfig read_rope(const ConfigView& config, int64_t head_dim, const RopeDefaults& defaults = {});
+// That of the sliding layers where it is not the full layers': rope_parameters'
+// "sliding_attention". Configs of the older spelling scale the full layers alone: a plain rotation
+// by `theta`.
+RopeConfig read_sliding_rope(const ConfigView& config, int64_t head_dim, double theta);
 
 }  // namespace continuo::models

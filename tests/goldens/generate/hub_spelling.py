@@ -25,7 +25,8 @@ def spell_rope(config):
     if not rope:
         return
     if "sliding_attention" in rope:
-        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        if config["model_type"] != "olmo3":  # which has no key for it
+            config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = rope["full_attention"]
     rope = dict(rope)
     config["rope_theta"] = rope.pop("rope_theta", None)
@@ -33,9 +34,10 @@ def spell_rope(config):
         config["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     if rope["rope_type"] == "longrope":
         rope.pop("original_max_position_embeddings", None)
+    renamed = {} if config["model_type"] == "olmo3" else {"rope_type": "type"}  # OLMo 3 never had the old name
     plain = rope["rope_type"] == "default" and not any(key.startswith("mrope") for key in rope)
     config["rope_scaling"] = None if plain else {
-        ("type" if key == "rope_type" else key): value for key, value in rope.items()}
+        renamed.get(key, key): value for key, value in rope.items()}
 
 
 def spell_kimi(config):

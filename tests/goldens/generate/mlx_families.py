@@ -20,7 +20,7 @@ GOLDENS = Path(__file__).parents[1]
 OUT = GOLDENS / "mlx"
 CASES = """cohere cohere2 deepseek_v3 exaone4 falcon_h1 falcon_mamba gemma gemma2 gemma3_text glm4
 gpt_oss_mxfp4 granite granitemoehybrid internlm3 jamba kimi_linear lfm2 llama mamba mamba2 minicpm3
-mistral mixtral nemotron_h olmo2 olmo_hybrid olmoe phi3 plamo2 qwen2 qwen2_moe qwen3 qwen3_5
+mistral mixtral nemotron_h olmo2 olmo3 ernie4_5 olmo_hybrid olmoe phi3 plamo2 qwen2 qwen2_moe qwen3 qwen3_5
 qwen3_moe qwen3_next recurrent_gemma rwkv7 seed_oss smollm3 stablelm starcoder2""".split()
 # Keys that mlx-lm requires and transformers leaves to its defaults or derives.
 EXTRA = {

@@ -91,6 +91,11 @@ OWN = {
     "starcoder2": {"hidden_size": 42, "sliding_window": None},
     "smollm3": {"hidden_size": 42, "no_rope_layers": [0, 1], "layer_types": ["full_attention"] * 2, "num_hidden_layers": 2},
     "olmo2": {"hidden_size": 42},
+    "olmo3": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                                  "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0}},
+              "tie_word_embeddings": False},
+    "arcee": {},
+    "ernie4_5": {},
     "olmoe": {"hidden_size": 42},
     "glm4": {"rope_parameters": {"rope_type": "default", "rope_theta": 777.0, "partial_rotary_factor": 0.4}},
     "gemma2": {"attn_logit_softcapping": None, "final_logit_softcapping": None, "query_pre_attn_scalar": 17,
@@ -140,8 +145,8 @@ OWN = {
 }
 
 
-# A tied embedding that outweighs the layers repeats its input for ever; falcon_h1 and granitemoehybrid, whose
-# multipliers make that of every seed, are not tied here either.
+# A tied embedding that outweighs the layers repeats its input for ever; falcon_h1, granitemoehybrid and olmo3, of
+# which that is true for every seed, are not tied here either.
 GAINS = {"olmo2": {"post_norm": 2.0}}
 
 

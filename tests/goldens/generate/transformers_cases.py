@@ -63,6 +63,32 @@ CASES = {
                        tie_word_embeddings=False, max_position_embeddings=256,
                        rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
     },
+    # The full layer's rotation is scaled, the sliding layers' is not.
+    "olmo3": {
+        "model_type": "olmo3",
+        "config": dict(vocab_size=163, hidden_size=40, intermediate_size=56, num_hidden_layers=4, num_attention_heads=4,
+                       num_key_value_heads=2, rms_norm_eps=1e-5, max_position_embeddings=256, sliding_window=9,
+                       tie_word_embeddings=False,
+                       rope_parameters=dict(
+                           full_attention=dict(rope_type="yarn", rope_theta=20000.0, factor=4.0, beta_fast=32,
+                                               beta_slow=1, original_max_position_embeddings=64, attention_factor=1.2),
+                           sliding_attention=dict(rope_type="default", rope_theta=500000.0))),
+    },
+    "arcee": {
+        "model_type": "arcee",
+        "config": dict(vocab_size=161, hidden_size=44, intermediate_size=60, num_hidden_layers=3, num_attention_heads=4,
+                       num_key_value_heads=2, head_dim=14, rms_norm_eps=1e-5, max_position_embeddings=256,
+                       attention_bias=False, mlp_bias=True, tie_word_embeddings=False,
+                       rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=32, beta_slow=1,
+                                            mscale=1.0, original_max_position_embeddings=64)),
+    },
+    "ernie4_5": {
+        "model_type": "ernie4_5",
+        "config": dict(vocab_size=159, hidden_size=40, intermediate_size=52, num_hidden_layers=3, num_attention_heads=6,
+                       num_key_value_heads=2, head_dim=12, rms_norm_eps=1e-5, max_position_embeddings=256,
+                       use_bias=True, tie_word_embeddings=True,
+                       rope_parameters=dict(rope_type="default", rope_theta=50000.0)),
+    },
     # A head of its own in the file of a model that says it is tied: transformers ties only what is equal or absent.
     "llama_own_head": {
         "model_type": "llama", "store": "bfloat16", "lengths": (1, 5, 12, 20), "new_tokens": 12, "layers": False,
