@@ -72,13 +72,11 @@ tsan: setup-check ## The engine's threads, over a device that is none, under the
 
 fuzz: setup-check ## Every fuzzer at once: SECONDS=60
 	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
-	@ninja -C build/fuzz fuzzers
-	@scripts/fuzz.sh $(SECONDS)
+	@scripts/fuzz.sh $(SECONDS) fuzzers
 
 fuzz-long: setup-check ## The same with those that need all families compiled
 	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
-	@ninja -C build/fuzz fuzzers fuzzers_long
-	@scripts/fuzz.sh $(SECONDS)
+	@scripts/fuzz.sh $(SECONDS) fuzzers fuzzers_long
 
 fmt: setup-check ## Format the sources in place
 	@scripts/lint.sh --fix

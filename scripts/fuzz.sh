@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# fuzz.sh SECONDS: the fuzzers that build/fuzz has, all at once, so long; fails on a crash, a hang or a
-# large allocation, and reports how much of the parsers' folders was reached.
+# fuzz.sh SECONDS TARGET...: builds the fuzzers of these targets (fuzzers, fuzzers_long) and runs exactly
+# them, all at once, so long; fails on a crash, a hang or a large allocation, and reports how much of the
+# parsers' folders was reached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly build=build/fuzz
-mapfile -t sources < <(find src -name '*_fuzz.cc' | sort |
-  while read -r source; do
-    [[ ! -x $build/fuzzers/$(basename "$source" .cc) ]] || echo "$source"
-  done)
+readonly build=build/fuzz seconds=$1
+shift
+ninja -C $build "$@"
+lists=("${@/#/$build/}")
+mapfile -t sources < <(sort "${lists[@]/%/.txt}")  # as CMake wrote them
 if ((${#sources[@]} == 0)); then
-  echo "fuzz: $build/fuzzers has no program" >&2
+  echo "fuzz: $* builds no program" >&2
   exit 1
 fi
-readonly seconds=$1
 rm -rf $build/profile
 mkdir -p $build/profile $build/crashes
 

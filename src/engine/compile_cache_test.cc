@@ -370,19 +370,6 @@ TEST_F(CompileCacheTest, AnEntryThatOthersMayWriteToOrALinkMeansRebuild) {
   EXPECT_EQ(second_start(), "loaded");
 }
 
-// Only root can give files away.
-TEST_F(CompileCacheTest, WhatAnotherUserOwnsIsNotUsed) {
-  if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  constexpr uid_t kOther = 65534;
-  EXPECT_EQ(second_start(), "compiled");
-  ASSERT_EQ(chown(entry().c_str(), kOther, gid_t(-1)), 0);
-  EXPECT_EQ(second_start(), "compiled");
-  EXPECT_EQ(second_start(), "loaded") << "renamed over the other's";
-  ASSERT_EQ(chown(folder_.c_str(), kOther, gid_t(-1)), 0);
-  EXPECT_EQ(second_start(), "compiled");
-  EXPECT_THAT(cache().check_named().error().message, testing::HasSubstr("belongs to user 65534"));
-}
-
 TEST_F(CompileCacheTest, AnEntrySignedWithAnotherSecretMeansRebuild) {
   EXPECT_EQ(second_start(), "compiled");
   EXPECT_EQ(second_start(), "loaded");

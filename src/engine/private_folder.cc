@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -53,18 +52,6 @@ std::string without_slashes(std::string path) {
   return path;
 }
 
-Status check_owner(const std::string& path, const struct stat& status, mode_t forbidden) {
-  if (status.st_uid != ::geteuid())
-    return error(ErrorCode::kInvalidArgument, "{}: belongs to user {}, expected user {}", path,
-                 status.st_uid, ::geteuid());
-  if ((status.st_mode & forbidden) != 0)
-    return error(ErrorCode::kInvalidArgument,
-                 "{}: other users may {} it (mode {:o}); chmod go-{} makes it safe", path,
-                 (forbidden & 044) != 0 ? "read or write" : "write to", status.st_mode & 07777,
-                 (forbidden & 044) != 0 ? "rwx" : "w");
-  return ok_status();
-}
-
 int write_all(int file, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(file, bytes.data(), bytes.size());
@@ -90,6 +77,19 @@ int read_all(int file, std::string& bytes) {
 
 }  // namespace
 
+Status check_owner(const std::string& path, const struct stat& status, uid_t user,
+                   mode_t forbidden) {
+  if (status.st_uid != user)
+    return error(ErrorCode::kInvalidArgument, "{}: belongs to user {}, expected user {}", path,
+                 status.st_uid, user);
+  if ((status.st_mode & forbidden) != 0)
+    return error(ErrorCode::kInvalidArgument,
+                 "{}: other users may {} it (mode {:o}); chmod go-{} makes it safe", path,
+                 (forbidden & 044) != 0 ? "read or write" : "write to", status.st_mode & 07777,
+                 (forbidden & 044) != 0 ? "rwx" : "w");
+  return ok_status();
+}
+
 Result<PrivateFolder> PrivateFolder::open(const std::string& path) {
   const std::string name = without_slashes(path);
   const int folder = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -103,7 +103,7 @@ Result<PrivateFolder> PrivateFolder::open(const std::string& path) {
   PrivateFolder opened(name, folder);
   struct stat status {};
   if (::fstat(folder, &status) != 0) return opened.failure("", errno);
-  CONTINUO_RETURN_IF_ERROR(check_owner(name, status, 022));
+  CONTINUO_RETURN_IF_ERROR(check_owner(name, status, ::geteuid(), 022));
   return opened;
 }
 
@@ -133,7 +133,7 @@ Result<std::string> PrivateFolder::read(const std::string& name, uint64_t limit,
   if (::fstat(file.value, &status) != 0) return failure(name, errno);
   if (!S_ISREG(status.st_mode))
     return error(ErrorCode::kInvalidArgument, "{}/{}: expected a plain file", path_, name);
-  CONTINUO_RETURN_IF_ERROR(check_owner(path_ + "/" + name, status, forbidden));
+  CONTINUO_RETURN_IF_ERROR(check_owner(path_ + "/" + name, status, ::geteuid(), forbidden));
   const auto size = static_cast<uint64_t>(status.st_size);
   if (size > limit)
     return error(ErrorCode::kResourceExhausted, "{}/{}: {} bytes, the limit is {}", path_, name,

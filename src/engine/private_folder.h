@@ -3,6 +3,7 @@
 // and no symbolic link is followed.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -57,5 +58,10 @@ class PrivateFolder {
   std::string path_;
   int folder_;
 };
+
+// Whether what `status` says of the file or folder at `path` makes it `user`'s alone:
+// kInvalidArgument where it is another's, or its mode has a bit of `forbidden`.
+Status check_owner(const std::string& path, const struct stat& status, uid_t user,
+                   mode_t forbidden);
 
 }  // namespace continuo::engine
