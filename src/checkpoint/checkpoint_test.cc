@@ -132,6 +132,9 @@ TEST(OpenFolder, RefusesOtherQuantisations) {
   folder.write("config.json", R"({"model_type":"some_vision_model","text_config":
       {"quantization_config":{"quant_method":"awq","bits":4}}})");
   EXPECT_THAT(refusal(folder.path()).message, HasSubstr("quant_method \"awq\""));
+  folder.write("config.json", R"({"thinker_config":{"llm_config":
+      {"quantization_config":{"quant_method":"fp8"}}}})");
+  EXPECT_THAT(refusal(folder.path()).message, HasSubstr("quant_method \"fp8\""));
 }
 
 TEST(Open, RefusesWhatIsNoModel) {

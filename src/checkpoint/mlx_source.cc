@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/text_config.h"
+
 namespace continuo::checkpoint {
 namespace {
 
@@ -253,8 +255,10 @@ Result<std::vector<MlxTensor>> MlxRewriter::take() {
 Result<std::unique_ptr<TensorSource>> make_mlx_source(std::unique_ptr<TensorSource> stored,
                                                       const json& config,
                                                       const std::string& where) {
-  const auto nested = config.find("text_config");
-  const json& text = nested != config.end() && family_of(*nested) != nullptr ? *nested : config;
+  const std::vector<const json*> levels = config_levels(config);
+  const auto known = std::find_if(levels.rbegin(), levels.rend(),
+                                  [](const json* level) { return family_of(*level) != nullptr; });
+  const json& text = known != levels.rend() ? **known : config;
   const MlxFamily* family = family_of(text);
   if (family == nullptr) {
     const auto type = text.find("model_type");

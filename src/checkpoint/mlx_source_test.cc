@@ -153,6 +153,8 @@ TEST(MlxSource, RefusesAFamilyThatMlxLmHasNot) {
   EXPECT_FALSE(make({}, json::object()).ok());
   EXPECT_FALSE(make({}, {{"model_type", 7}}).ok());
   EXPECT_FALSE(make({}, {{"text_config", "x"}}).ok());
+  const json inner{{"language_config", {{"model_type", "llama"}}}};
+  EXPECT_TRUE(make({}, {{"thinker_config", inner}}).ok());
 }
 
 TEST(MlxSource, NamesTheTensorWhosePartnerIsMissingOrDoesNotFit) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/text_config.h"
+
 namespace continuo::checkpoint {
 namespace {
 
@@ -16,11 +18,11 @@ const json* member(const json& object, std::string_view key) {
   return place != object.end() && place->is_object() ? &*place : nullptr;
 }
 
-// Of the config, or of the text model inside a wrapper.
+// Of the config, or of a config inside it on the way to the text model's.
 const json* outer_or_nested(const json& config, std::string_view key) {
-  if (const json* own = member(config, key)) return own;
-  const json* text = member(config, "text_config");
-  return text == nullptr ? nullptr : member(*text, key);
+  for (const json* level : config_levels(config))
+    if (const json* own = member(*level, key)) return own;
+  return nullptr;
 }
 
 // mlx-lm writes the same object under both keys; "quantization" is the older and the sure one.

@@ -16,7 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr double kTolerance = 1e-3;  // max |dlogit|, absolute, float32
+constexpr double kTolerance = 1e-3;     // max |dlogit|, absolute, of a golden in float32
+constexpr double kMostDistance = 0.25;  // of a golden in bfloat16: more would show nothing
 constexpr int64_t kRows = 3;
 constexpr int64_t kChunk = 256;  // of an engine's prefill, where a prompt is longer
 
@@ -30,10 +31,10 @@ struct Options {
 struct Outcome {
   std::string name, config;
   int64_t prompts = 0, runs = 0;
-  double error = 0, seconds = 0;
+  double error = 0, seconds = 0, tolerance = kTolerance;
   bool greedy = true;
   std::string problem;  // an error's message, or the first mismatch
-  bool passed() const { return problem.empty() && greedy && error <= kTolerance && runs > 0; }
+  bool passed() const { return problem.empty() && greedy && error <= tolerance && runs > 0; }
 };
 
 struct Golden {
@@ -42,6 +43,8 @@ struct Golden {
     std::vector<float> logits;
   };
   std::vector<Prompt> prompts;
+  std::string dtype = "f32";  // what the reference computed in
+  double tolerance = kTolerance;
 };
 
 Result<json> read_json(const fs::path& path) {
@@ -82,6 +85,22 @@ std::string missing_in(const Golden& golden) {
   return "";
 }
 
+// "compute": "bfloat16" and "f32_distance", how far the reference's own bfloat16 lies from its
+// float32. Another order of rounding may be as far on the other side: twice that.
+Status read_compute(const json& root, const fs::path& path, Golden& golden) {
+  const std::string compute = root.value("compute", "float32");
+  if (compute == "float32") return ok_status();
+  const double distance = root.value("f32_distance", 0.0);
+  if (compute != "bfloat16" || !(distance > 0) || distance > kMostDistance)
+    return error(ErrorCode::kCorrupt,
+                 "{}: expected compute float32, or bfloat16 with an f32_distance above 0 and up to "
+                 "{}, got {} with {}",
+                 path.string(), kMostDistance, compute, distance);
+  golden.dtype = "bf16";
+  golden.tolerance = 2 * distance;
+  return ok_status();
+}
+
 Result<Golden> read_golden(const fs::path& path) {
   CONTINUO_TRY(const json root, read_json(path));
   Golden golden;
@@ -90,6 +109,7 @@ Result<Golden> read_golden(const fs::path& path) {
       golden.prompts.push_back({prompt.at("ids").get<std::vector<int32_t>>(),
                                 prompt.at("greedy").get<std::vector<int32_t>>(),
                                 read_logits(prompt.at("last_logits"))});
+    CONTINUO_RETURN_IF_ERROR(read_compute(root, path, golden));
   } catch (const std::exception& failure) {  // json's, or an id beyond the size
     return error(ErrorCode::kCorrupt, "{}: {}", path.string(), failure.what());
   }
@@ -126,7 +146,7 @@ void compare(const engine::ProbeResult& got, const Golden::Prompt& wanted, const
   const bool greedy = got.greedy == wanted.greedy;
   outcome.greedy = outcome.greedy && greedy;
   ++outcome.runs;
-  if (outcome.problem.empty() && (!greedy || worst > kTolerance))
+  if (outcome.problem.empty() && (!greedy || worst > outcome.tolerance))
     outcome.problem = fmt::format("prompt of {}, {}: max|dlogit| {:.3g}, greedy {}",
                                   wanted.ids.size(), how, worst, greedy ? "equal" : "differs");
 }
@@ -206,7 +226,7 @@ Status verify_variant(const Options& options, const Variant& variant, const Gold
   engine::LoadOptions load = options.model.load;
   load.model = variant.model;
   load.config_file = variant.config_file;
-  if (load.dtype == "auto") load.dtype = "f32";  // goldens are float32
+  if (load.dtype == "auto") load.dtype = golden.dtype;
   CONTINUO_TRY(auto loaded, engine::load_model(load));
   int64_t longest = 1;
   for (const auto& prompt : golden.prompts)
@@ -272,6 +292,7 @@ std::vector<Outcome> verify_case(const Options& options, const std::string& dire
   }
   for (const Variant& variant : variants_of(path)) {
     Outcome outcome{variant.name, variant.config};
+    outcome.tolerance = golden->tolerance;
     const auto start = std::chrono::steady_clock::now();
     if (options.layers && variant.config == "config.json")
       if (Status status = print_layers(options, variant, *golden); !status.ok())
@@ -300,10 +321,11 @@ void print_line(const Outcome& outcome) {
 }
 
 json to_json(const Outcome& outcome) {
-  return {
-      {"case", outcome.name},       {"config", outcome.config},   {"prompts", outcome.prompts},
-      {"runs", outcome.runs},       {"max_error", outcome.error}, {"greedy_equal", outcome.greedy},
-      {"seconds", outcome.seconds}, {"passed", outcome.passed()}, {"problem", outcome.problem}};
+  return {{"case", outcome.name},       {"config", outcome.config},
+          {"prompts", outcome.prompts}, {"runs", outcome.runs},
+          {"max_error", outcome.error}, {"greedy_equal", outcome.greedy},
+          {"seconds", outcome.seconds}, {"passed", outcome.passed()},
+          {"problem", outcome.problem}, {"tolerance", outcome.tolerance}};
 }
 
 int run(const Options& options) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/text_config.h"
 #include "engine/device_runner.h"
 #include "engine/engine_impl.h"
 #include "engine/loaded_model.h"
@@ -25,10 +26,8 @@ std::vector<int32_t> configured_ends(const checkpoint::Checkpoint& checkpoint) {
     if (id.is_array()) std::for_each(id.begin(), id.end(), add);
     add(id);
   };
-  for (const nlohmann::json* config : {&checkpoint.generation_config, &checkpoint.config}) {
-    add_of(*config);
-    if (config->is_object() && config->contains("text_config")) add_of(config->at("text_config"));
-  }
+  for (const nlohmann::json* config : {&checkpoint.generation_config, &checkpoint.config})
+    for (const nlohmann::json* level : config_levels(*config)) add_of(*level);
   return ends;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/loaded_model.h"
 
+#include "base/text_config.h"
 #include "engine/own_head.h"
 #include "models/registry.h"
 
@@ -53,21 +54,21 @@ namespace {
 void untie(nlohmann::json& config) {
   if (!config.is_object()) return;
   config["tie_word_embeddings"] = config["tie_embedding"] = false;
-  if (const auto text = config.find("text_config"); text != config.end()) untie(*text);
+  if (const char* key = text_config_key(config)) untie(config[key]);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<models::Model>> make_model(const checkpoint::Checkpoint& checkpoint) {
   const checkpoint::TensorSource* source = checkpoint.tensors.get();
+  const models::HasTensor has = [source](const std::string& name) {
+    return source != nullptr && source->find(name) != nullptr;
+  };
+  CONTINUO_TRY(auto model, models::create(checkpoint.config, has, checkpoint.path));
+  if (source == nullptr || !model->tied() || !has_own_head(*source, *model)) return model;
   nlohmann::json config = checkpoint.config;
-  if (source != nullptr && has_own_head(*source)) untie(config);
-  return models::create(
-      config,
-      [source](const std::string& name) {
-        return source != nullptr && source->find(name) != nullptr;
-      },
-      checkpoint.path);
+  untie(config);
+  return models::create(config, has, checkpoint.path);
 }
 
 namespace {

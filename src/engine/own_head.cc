@@ -1,6 +1,5 @@
 #include "engine/own_head.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace continuo::engine {
@@ -8,17 +7,6 @@ namespace {
 
 using checkpoint::TensorInfo;
 using checkpoint::TensorSource;
-
-// Whether `name` is `last`, inside whatever it may be.
-bool is_called(std::string_view name, std::string_view last) {
-  return name == last || (name.size() > last.size() && name.ends_with(last) &&
-                          name[name.size() - last.size() - 1] == '.');
-}
-
-bool is_embedding(std::string_view name) {
-  return is_called(name, "embed_tokens.weight") || is_called(name, "embeddings.weight") ||
-         is_called(name, "embedding.weight");
-}
 
 // Reads both up to the first difference. Tensors that do not lie in the file as they are, or that
 // have two types, are not compared: equal ones give the same logits either way.
@@ -34,16 +22,11 @@ bool differ(const TensorSource& tensors, const TensorInfo& a, const TensorInfo& 
 
 }  // namespace
 
-bool has_own_head(const TensorSource& tensors) {
-  const std::vector<TensorInfo>& all = tensors.tensors();
-  const auto head = std::find_if(all.begin(), all.end(), [](const TensorInfo& each) {
-    return is_called(each.name, "lm_head.weight");
-  });
-  if (head == all.end()) return false;
-  const auto embedding = std::find_if(all.begin(), all.end(), [&](const TensorInfo& each) {
-    return is_embedding(each.name) && each.shape == head->shape;
-  });
-  return embedding != all.end() && differ(tensors, *head, *embedding);
+bool has_own_head(const TensorSource& tensors, const models::Model& model) {
+  const TensorInfo* head = tensors.find(model.head_tensor());
+  const TensorInfo* embedding = tensors.find(model.embedding_tensor());
+  return head != nullptr && embedding != nullptr && head != embedding &&
+         head->shape == embedding->shape && differ(tensors, *head, *embedding);
 }
 
 }  // namespace continuo::engine

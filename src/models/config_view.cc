@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -57,6 +58,11 @@ const json& ConfigView::need(const Keys& keys, const char* wanted) const {
 
 bool ConfigView::has(const Keys& keys) const { return find(keys) != nullptr; }
 
+bool ConfigView::is_null(const Keys& keys) const {
+  const auto there = [this](const char* name) { return object_->contains(name); };
+  return !has(keys) && std::any_of(keys.names().begin(), keys.names().end(), there);
+}
+
 int64_t ConfigView::size(const Keys& keys) const {
   const json& value = need(keys, "a positive integer");
   const bool whole =
@@ -76,9 +82,7 @@ int64_t ConfigView::size(const Keys& keys, int64_t fallback) const {
 int64_t ConfigView::optional_size(const Keys& keys, int64_t fallback) const {
   if (const json* value = find(keys); value != nullptr)
     return value->is_number() && value->get<double>() == 0 ? 0 : size(keys);
-  for (const char* name : keys.names())
-    if (object_->contains(name)) return 0;  // null
-  return fallback;
+  return is_null(keys) ? 0 : fallback;
 }
 
 int64_t ConfigView::integer(const Keys& keys, int64_t fallback) const {
@@ -102,7 +106,7 @@ double ConfigView::number(const Keys& keys, double fallback) const {
 
 bool ConfigView::flag(const Keys& keys, bool fallback) const {
   const json* value = find(keys);
-  if (value == nullptr) return fallback;
+  if (value == nullptr) return !is_null(keys) && fallback;
   if (!value->is_boolean())
     fail(fmt::format("{}: wanted true or false, got {}", keys.describe(), shown(*value)));
   return value->get<bool>();

@@ -44,6 +44,7 @@ class ConfigView {
   int64_t integer(const Keys& keys, int64_t fallback) const;
   double number(const Keys& keys) const;
   double number(const Keys& keys, double fallback) const;
+  // False where the key is null, as it is in Python; `fallback` where it is absent.
   bool flag(const Keys& keys, bool fallback) const;
   std::string text(const Keys& keys) const;
   std::string text(const Keys& keys, const std::string& fallback) const;
@@ -60,6 +61,7 @@ class ConfigView {
 
  private:
   const nlohmann::json* find(const Keys& keys) const;
+  bool is_null(const Keys& keys) const;  // there, and null in each spelling that is there
   const nlohmann::json& need(const Keys& keys, const char* wanted) const;
   const nlohmann::json* object_;
   std::string where_;

@@ -78,7 +78,10 @@ TEST_F(ConfigViewTest, Numbers) {
 
 TEST_F(ConfigViewTest, FlagsAndTexts) {
   EXPECT_TRUE(view_.flag("yes", false));
-  EXPECT_TRUE(view_.flag("none", true));
+  EXPECT_TRUE(view_.flag("absent", true));
+  EXPECT_FALSE(view_.flag("none", true));
+  EXPECT_FALSE(view_.flag({"absent", "none"}, true));
+  EXPECT_TRUE(view_.flag({"none", "yes"}, false));
   EXPECT_EQ(view_.text("word"), "silu");
   EXPECT_EQ(view_.text("absent", "gelu"), "gelu");
   EXPECT_EQ(refusal([&] { view_.flag("zero", true); }),

@@ -81,9 +81,8 @@ class DeepSeek : public Model {
     if (method == "noaux_tc") sparse_.choice_bias = "gate.e_score_correction_bias";
     if (method == "greedy") return;
     router.group_by_top2 = method == "noaux_tc";
-    router.groups = config.size("n_group", is_v2_ ? 1 : 8);
-    router.top_groups = config.size("topk_group", is_v2_ ? 1 : 4);
-    check_groups(config, sparse_.experts, router);
+    read_groups(config, {"n_group", "topk_group"}, is_v2_ ? GroupCounts{1, 0} : GroupCounts{8, 4},
+                sparse_.experts, router);
   }
 
   Value attend(Step& step, int64_t index, Value x) const {

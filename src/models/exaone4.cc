@@ -23,7 +23,8 @@ class Exaone4 : public Decoder {
   }
 };
 
-constexpr char kDefaults[] = R"({"rms_norm_eps": 1e-5, "sliding_window": 4096})";
+constexpr char kDefaults[] = R"({"num_key_value_heads": 32, "rms_norm_eps": 1e-5,
+    "sliding_window": 4096})";
 
 }  // namespace
 

@@ -88,7 +88,8 @@ class FalconH1 : public Decoder {
   Multipliers by_{};
 };
 
-constexpr char kDefaults[] = R"({"num_key_value_heads": 8, "rms_norm_eps": 1e-5})";
+constexpr char kDefaults[] =
+    R"({"num_key_value_heads": 8, "rms_norm_eps": 1e-5, "mamba_d_ssm": 1024})";
 
 }  // namespace
 

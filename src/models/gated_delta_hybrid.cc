@@ -10,7 +10,6 @@ namespace continuo::models {
 GatedDeltaHybrid::GatedDeltaHybrid(const ConfigView& config, HasTensor has)
     : Decoder(config, std::move(has), {.partial = 0.25}) {
   qk_norm_ = QkNorm::kEachHead;
-  attention_.kv_heads = config.size("num_key_value_heads");  // required: the two default to others
   net_.key_heads = config.size("linear_num_key_heads", 16);
   net_.value_heads = config.size("linear_num_value_heads", 32);
   net_.key_dim = config.size("linear_key_head_dim", 128);

@@ -70,9 +70,10 @@ class Gemma3 : public Gemma2 {
   }
 };
 
-constexpr char kGemmaDefaults[] = R"({"tie_word_embeddings": true, "head_dim": 256})";
+constexpr char kGemmaDefaults[] = R"({"tie_word_embeddings": true, "head_dim": 256,
+    "num_key_value_heads": 16})";
 constexpr char kGemma2Defaults[] = R"({"tie_word_embeddings": true, "head_dim": 256,
-    "query_pre_attn_scalar": 256, "sliding_window": 4096,
+    "num_key_value_heads": 4, "query_pre_attn_scalar": 256, "sliding_window": 4096,
     "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0})";
 // The text_config of the multimodal checkpoints gives little more than its sizes.
 constexpr char kGemma3Defaults[] = R"({"tie_word_embeddings": true, "head_dim": 256,

@@ -102,9 +102,8 @@ class KimiLinear : public Model {
     router.normalise = config.flag({"moe_renormalize", "norm_topk_prob"}, true);
     router.scale = config.number("routed_scaling_factor", 2.446);
     router.scoring = read_scoring(config, "moe_router_activation_func", "sigmoid");
-    router.groups = config.size({"num_expert_group", "n_group"}, 1);
-    router.top_groups = config.size("topk_group", 1);
-    check_groups(config, sparse_.experts, router);
+    read_groups(config, {{"num_expert_group", "n_group"}, "topk_group"}, {}, sparse_.experts,
+                router);
   }
 
   Value delta_attention(Step& step, int64_t index, Value x) const {

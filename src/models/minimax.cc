@@ -20,7 +20,7 @@ class MiniMax : public Model {
     facts_.family = "minimax";
     norm_eps_ = config.number("rms_norm_eps", 1e-5);
     attention_.heads = config.size("num_attention_heads");
-    attention_.kv_heads = config.size("num_key_value_heads", attention_.heads);
+    attention_.kv_heads = config.size("num_key_value_heads", 8);
     attention_.head_dim = config.size("head_dim", facts_.hidden / attention_.heads);
     attention_.options.scale = 1 / std::sqrt(double(attention_.head_dim));
     attention_.options.window = config.optional_size("sliding_window", 0);

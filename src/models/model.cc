@@ -10,10 +10,25 @@ namespace continuo::models {
 namespace {
 
 // Text models stand alone, or inside a multimodal checkpoint under one of these.
+constexpr const char* kPrefixes[] = {"model.",
+                                     "model.language_model.",
+                                     "language_model.model.",
+                                     "language_model.",
+                                     "thinker.model.",
+                                     "model.text_model.",
+                                     "language.model.",
+                                     "llm.model.",
+                                     "transformer.",
+                                     ""};
+// What tells a text model's prefix. The final norms are for files without an embedding.
+constexpr const char* kLandmarks[] = {"embed_tokens.weight", "norm.weight",
+                                      "final_layernorm.weight", "final_norm.weight",
+                                      "embedding_norm.weight"};
+
 std::string find_prefix(const HasTensor& has) {
-  for (const char* prefix : {"model.", "model.language_model.", "language_model.model.",
-                             "language_model.", "transformer.", ""})
-    if (has(std::string(prefix) + "embed_tokens.weight")) return prefix;
+  for (const char* landmark : kLandmarks)
+    for (const char* prefix : kPrefixes)
+      if (has(std::string(prefix) + landmark)) return prefix;
   return "model.";
 }
 
@@ -43,7 +58,7 @@ std::string Model::layer_prefix(int64_t index) const {
 std::string Model::state_name(int64_t index) { return fmt::format("layers.{}", index); }
 
 Value Model::embed(Step& step) const {
-  return embedding(step, embedding_name(), facts_.vocab, facts_.hidden);
+  return embedding(step, embedding_tensor(), facts_.vocab, facts_.hidden);
 }
 
 Value Model::final_norm(Step& step, Value x) const {
@@ -52,9 +67,20 @@ Value Model::final_norm(Step& step, Value x) const {
 
 std::string Model::head_name() const {
   // Where the text model is inside another, the head may be beside it.
-  for (const char* name : {"lm_head", "language_model.lm_head", "model.lm_head"})
+  for (const char* name : {"lm_head", "language_model.lm_head", "model.lm_head", "thinker.lm_head",
+                           "language.lm_head", "llm.lm_head"})
     if (has_(std::string(name) + ".weight")) return name;
   return "";
+}
+
+std::string Model::head_tensor() const {
+  const std::string name = head_name();
+  return name.empty() ? "" : name + ".weight";
+}
+
+std::string Model::embedding_tensor() const {
+  const std::string own = embedding_name(), head = head_tensor();
+  return tied_ && !head.empty() && !has_(own) ? head : own;
 }
 
 std::string Model::embedding_name() const { return prefix_ + "embed_tokens.weight"; }
@@ -62,7 +88,7 @@ std::string Model::embedding_name() const { return prefix_ + "embed_tokens.weigh
 bool Model::tied() const { return tied_ || (head_name().empty() && has_(embedding_name())); }
 
 Value Model::head(Step& step, Value x) const {
-  if (tied()) return embedding_head(step, x, embedding_name(), facts_.vocab);
+  if (tied()) return embedding_head(step, x, embedding_tensor(), facts_.vocab);
   const std::string name = head_name();
   return linear(step, x, name.empty() ? "lm_head" : name, facts_.vocab);
 }

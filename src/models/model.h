@@ -45,6 +45,10 @@ class Model {
 
   // Whether the head reads the embedding: as the config says, and wherever there is no head.
   bool tied() const;
+  // The tensor that embeds: the head's where the two are tied and the checkpoint has only that.
+  std::string embedding_tensor() const;
+  // The head's tensor, tied or not; "" where the checkpoint has none.
+  std::string head_tensor() const;
 
   // x:[R,T,H] throughout; `last` has been cut to [R,H] where the head needs no more.
   virtual Value embed(Step& step) const;
@@ -59,7 +63,7 @@ class Model {
   static std::string state_name(int64_t index);
   // The head's module; "" where the checkpoint has none.
   std::string head_name() const;
-  virtual std::string embedding_name() const;
+  virtual std::string embedding_name() const;  // the tensor, where there is one
 
   Facts facts_;
   HasTensor has_;

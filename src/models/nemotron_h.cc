@@ -6,6 +6,7 @@
 
 #include "models/families.h"
 #include "models/mamba_config.h"
+#include "models/router_config.h"
 #include "ops/moe.h"
 
 namespace continuo::models {
@@ -71,8 +72,7 @@ class NemotronH : public MambaBackbone {
     latent_ = config.optional_size("moe_latent_size", 0);
     router_.scoring = Scoring::kSigmoid;
     router_.top_k = config.size("num_experts_per_tok", 2);
-    router_.groups = config.size("n_group", 1);
-    router_.top_groups = config.size("topk_group", 1);
+    read_groups(config, {"n_group", "topk_group"}, {}, experts_, router_);
     router_.normalise = config.flag("norm_topk_prob", true);
     router_.scale = config.number("routed_scaling_factor", 1);
   }

@@ -24,16 +24,16 @@ std::vector<bool> qwen_sparse_layers(const ConfigView& config, int64_t layers) {
   return sparse;
 }
 
-QwenMoe::QwenMoe(const ConfigView& config, HasTensor has)
+QwenMoe::QwenMoe(const ConfigView& config, HasTensor has, const ExpertDefaults& defaults)
     : Decoder(config, std::move(has)), is_sparse_(qwen_sparse_layers(config, facts_.layers)) {
-  sparse_.experts = config.optional_size({"num_experts", "num_local_experts"}, 0);
+  sparse_.experts = config.optional_size({"num_experts", "num_local_experts"}, defaults.experts);
   if (sparse_.experts == 0) {
     is_sparse_.assign(is_sparse_.size(), false);
     return;
   }
-  sparse_.inner = config.size("moe_intermediate_size");
+  sparse_.inner = config.size("moe_intermediate_size", defaults.inner);
   sparse_.act = act_;
-  sparse_.router.top_k = config.size("num_experts_per_tok");
+  sparse_.router.top_k = config.size("num_experts_per_tok", defaults.taken);
   sparse_.router.normalise = config.flag("norm_topk_prob", false);
 }
 

@@ -18,7 +18,10 @@ std::vector<bool> qwen_sparse_layers(const ConfigView& config, int64_t layers);
 // norm_topk_prob; the router's softmax is over all.
 class QwenMoe : public Decoder {
  protected:
-  QwenMoe(const ConfigView& config, HasTensor has);
+  struct ExpertDefaults {
+    int64_t experts, taken, inner;
+  };
+  QwenMoe(const ConfigView& config, HasTensor has, const ExpertDefaults& defaults);
   Value feed_forward(Step& step, int64_t index, Value x) const override;
 
   SparseMlp sparse_;

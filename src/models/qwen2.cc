@@ -1,5 +1,6 @@
 // Qwen2 and Qwen2.5: Llama with biases on q, k and v.
 // Reference: transformers modeling_qwen2.py.
+#include "models/config_defaults.h"
 #include "models/families.h"
 #include "models/qwen.h"
 
@@ -16,9 +17,17 @@ class Qwen2 : public Decoder {
   }
 };
 
+constexpr char kDefaults[] = R"({"num_key_value_heads": 32})";
+
 }  // namespace
 
-const Family kQwen2{"qwen2",   {"qwen2"}, {"Qwen2ForCausalLM"}, "attention, sliding window", "kv",
-                    {"qwen2"}, "",        make_model<Qwen2>};
+const Family kQwen2{"qwen2",
+                    {"qwen2", "qwen2_5_omni_text"},
+                    {"Qwen2ForCausalLM"},
+                    "attention, sliding window",
+                    "kv",
+                    {"qwen2", "wrapped_qwen2_5_omni"},
+                    "also the text part of Qwen2.5-Omni",
+                    make_model_with<Qwen2, kDefaults>};
 
 }  // namespace continuo::models

@@ -9,7 +9,8 @@ namespace {
 
 class Qwen2Moe : public QwenMoe {
  public:
-  Qwen2Moe(const ConfigView& config, HasTensor has) : QwenMoe(config, std::move(has)) {
+  Qwen2Moe(const ConfigView& config, HasTensor has)
+      : QwenMoe(config, std::move(has), {60, 4, 1408}) {
     facts_.family = "qwen2_moe";
     attention_.bias = config.flag("qkv_bias", true) ? Bias::kYes : Bias::kNone;
     attention_.out_bias = Bias::kNone;

@@ -16,7 +16,7 @@ class Qwen3 : public Decoder {
   }
 };
 
-constexpr char kDefaults[] = R"({"head_dim": 128})";
+constexpr char kDefaults[] = R"({"head_dim": 128, "num_key_value_heads": 32})";
 
 }  // namespace
 

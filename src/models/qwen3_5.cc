@@ -22,7 +22,8 @@ class Qwen35 : public GatedDeltaHybrid {
   }
 };
 
-constexpr char kDefaults[] = R"({"head_dim": 256, "intermediate_size": 12288})";
+constexpr char kDefaults[] = R"({"head_dim": 256, "num_key_value_heads": 4,
+    "intermediate_size": 12288})";
 
 }  // namespace
 

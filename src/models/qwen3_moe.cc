@@ -9,7 +9,8 @@ namespace {
 
 class Qwen3Moe : public QwenMoe {
  public:
-  Qwen3Moe(const ConfigView& config, HasTensor has) : QwenMoe(config, std::move(has)) {
+  Qwen3Moe(const ConfigView& config, HasTensor has)
+      : QwenMoe(config, std::move(has), {128, 8, 768}) {
     facts_.family = "qwen3_moe";
     qk_norm_ = QkNorm::kEachHead;
     if (config.flag("use_sliding_window", false)) set_windows(read_window(config));

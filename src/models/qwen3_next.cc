@@ -54,7 +54,8 @@ class Qwen3Next : public GatedDeltaHybrid {
   SparseMlp sparse_;
 };
 
-constexpr char kDefaults[] = R"({"head_dim": 256, "intermediate_size": 5632})";
+constexpr char kDefaults[] = R"({"head_dim": 256, "num_key_value_heads": 2,
+    "intermediate_size": 5632})";
 
 }  // namespace
 

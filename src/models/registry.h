@@ -24,8 +24,9 @@ struct Family {
 
 const std::vector<const Family*>& families();
 
-// Chooses by model_type, then architectures, then those of a nested text_config. The error for an
-// unknown one says what was found and lists what is supported. `has` is asked for tensor names.
+// Chooses by model_type, then architectures, of the text model's config where others are around it
+// (base/text_config.h), else of the next one outwards. The error for an unknown one says what was
+// found and lists what is supported. `has` is asked for tensor names.
 Result<std::unique_ptr<Model>> create(const nlohmann::json& config, HasTensor has,
                                       const std::string& where = "config.json");
 

@@ -8,6 +8,9 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/text_config.h"
 
 namespace continuo::models {
 namespace {
@@ -54,9 +57,8 @@ TEST(Registry, EveryModelTypeHasAGolden) {
     for (const std::string& each : family->goldens) {
       std::ifstream file(CONTINUO_TEST_DATA "/goldens/" + each + "/config.json");
       const json config = json::parse(file);
-      shown.push_back(config.value("model_type", ""));
-      if (config.contains("text_config"))
-        shown.push_back(config.at("text_config").value("model_type", ""));
+      for (const json* level : config_levels(config))
+        shown.push_back(level->value("model_type", ""));
     }
     for (const std::string& type : family->model_types)
       EXPECT_THAT(shown, testing::Contains(type)) << family->name;
@@ -82,6 +84,75 @@ TEST(Registry, ChoosesByTypeThenArchitectureThenNested) {
   EXPECT_EQ((*create(config, any_tensor))->facts().family, "llama");
   const json outer{{"model_type", "some_vision_model"}, {"text_config", llama_config()}};
   EXPECT_EQ((*create(outer, any_tensor))->facts().family, "llama");
+}
+
+TEST(Registry, FindsTheTextModelInEveryWrapper) {
+  for (const char* key : {"text_config", "llm_config", "language_config", "thinker_config"}) {
+    const json outer{{"model_type", "some_vision_model"}, {key, llama_config()}};
+    EXPECT_EQ((*create(outer, any_tensor))->facts().family, "llama") << key;
+    const json outermost{{"model_type", "some_omni_model"}, {"thinker_config", outer}};
+    EXPECT_EQ((*create(outermost, any_tensor))->facts().family, "llama") << key;
+  }
+  // As older LLaVA checkpoints have it: what the classes' defaults do not say.
+  const json sparse{{"model_type", "llava"}, {"text_config", {{"vocab_size", 32064}}}};
+  const auto model = create(sparse, any_tensor);
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  EXPECT_EQ((*model)->facts().family, "llama");
+  EXPECT_EQ((*model)->facts().hidden, 4096);
+  EXPECT_EQ((*model)->facts().vocab, 32064);
+  EXPECT_FALSE(create({{"model_type", "llama"}, {"vocab_size", 32064}}, any_tensor).ok());
+}
+
+std::string refusal(const json& config) {
+  const auto model = create(config, any_tensor, "m/config.json");
+  return model.ok() ? "" : model.error().message;
+}
+
+TEST(Registry, WrappersThatCannotBeReadAreNamed) {
+  EXPECT_THAT(refusal({{"model_type", "some_vision_model"},
+                       {"llm_config", {{"model_type", "unheard_of"}}}}),
+              HasSubstr("m/config.json: model_type \"some_vision_model\" with a text model of "
+                        "model_type \"unheard_of\" is not supported; supported: "));
+  EXPECT_THAT(refusal({{"model_type", "llava"}, {"text_config", 7}}),
+              HasSubstr("m/config.json: \"text_config\": wanted an object, got 7"));
+  json outer{{"model_type", "llava"}, {"text_config", llama_config()}};
+  outer["text_config"]["hidden_size"] = "wide";
+  EXPECT_THAT(refusal(outer), HasSubstr("m/config.json: text_config: \"hidden_size\""));
+  outer["model_type"] = "paligemma";
+  EXPECT_THAT(refusal(outer), HasSubstr("it attends both ways in the prompt"));
+  for (int i = 0; i < 4; ++i) outer = json{{"text_config", outer}};
+  EXPECT_THAT(refusal(outer), HasSubstr("expected at most 4 configs inside one another"));
+}
+
+std::set<std::string> tensors_read(const HasTensor& has) {
+  const auto model = create(llama_config(), has);
+  const auto step = write_step(**model, StepShape{.rows = 1, .slots = 1, .context = 32}, {});
+  std::set<std::string> names;
+  for (const WeightSpec& weight : step->weights)
+    names.insert(weight.sources.begin(), weight.sources.end());
+  return names;
+}
+
+// Whether a llama is read from the tensors of one that lie below `prefix`, and its `head`.
+bool reads_below(const std::string& prefix, const std::string& head) {
+  std::set<std::string> stored;
+  for (const std::string& name : tensors_read(any_tensor))
+    stored.insert(name.starts_with("model.") ? prefix + name.substr(6) : head);
+  return tensors_read([&](const std::string& name) { return stored.contains(name); }) == stored;
+}
+
+TEST(Registry, FindsTheTensorsInEveryWrapper) {
+  for (const auto& [prefix, head] : {std::pair{"model.", "lm_head.weight"},
+                                     {"model.language_model.", "lm_head.weight"},
+                                     {"model.text_model.", "lm_head.weight"},
+                                     {"language_model.model.", "language_model.lm_head.weight"},
+                                     {"language.model.", "language.lm_head.weight"},
+                                     {"llm.model.", "llm.lm_head.weight"},
+                                     {"thinker.model.", "thinker.lm_head.weight"},
+                                     {"language_model.", "lm_head.weight"},
+                                     {"", "lm_head.weight"}})
+    EXPECT_TRUE(reads_below(prefix, head)) << prefix;
+  EXPECT_FALSE(reads_below("unheard_of.model.", "lm_head.weight"));
 }
 
 TEST(Registry, ConfigErrorsAreResults) {

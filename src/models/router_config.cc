@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace continuo::models {
 
 ops::Scoring read_scoring(const ConfigView& config, const char* key, const std::string& fallback) {
@@ -11,7 +13,11 @@ ops::Scoring read_scoring(const ConfigView& config, const char* key, const std::
   return word == "sigmoid" ? ops::Scoring::kSigmoid : ops::Scoring::kSoftmax;
 }
 
-void check_groups(const ConfigView& config, int64_t experts, const ops::Router& router) {
+void read_groups(const ConfigView& config, const GroupKeys& keys, GroupCounts fallback,
+                 int64_t experts, ops::Router& router) {
+  router.groups = std::max<int64_t>(1, config.optional_size(keys.groups, fallback.groups));
+  router.top_groups = config.optional_size(keys.top, fallback.top);
+  if (router.top_groups == 0 || router.groups == 1) router.top_groups = router.groups;
   if (experts % router.groups == 0 && router.top_groups <= router.groups &&
       router.top_k <= experts / router.groups * router.top_groups)
     return;

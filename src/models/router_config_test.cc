@@ -18,19 +18,28 @@ TEST(RouterConfig, KnowsTwoScorings) {
   EXPECT_THROW(read_scoring(view, "c", "softmax"), ConfigError);
 }
 
+ops::Router grouped(const json& config, int64_t experts, int64_t taken) {
+  ops::Router router;
+  router.top_k = taken;
+  read_groups(ConfigView(config), {"n", "top"}, {4, 3}, experts, router);
+  return router;
+}
+
 TEST(RouterConfig, BestGroupsHoldWhatATokenTakes) {
-  const json config = json::object();
-  const auto check = [&](int64_t experts, int64_t groups, int64_t best, int64_t taken) {
-    ops::Router router;
-    router.groups = groups;
-    router.top_groups = best;
-    router.top_k = taken;
-    check_groups(ConfigView(config), experts, router);
-  };
-  EXPECT_NO_THROW(check(12, 4, 2, 6));
-  EXPECT_THROW(check(12, 5, 2, 3), ConfigError);
-  EXPECT_THROW(check(12, 4, 5, 3), ConfigError);
-  EXPECT_THROW(check(12, 4, 2, 7), ConfigError);
+  EXPECT_EQ(grouped({{"n", 4}, {"top", 2}}, 12, 6).top_groups, 2);
+  EXPECT_EQ(grouped(json::object(), 12, 6).groups, 4);
+  EXPECT_EQ(grouped(json::object(), 12, 6).top_groups, 3);
+  EXPECT_THROW(grouped({{"n", 5}, {"top", 2}}, 12, 3), ConfigError);
+  EXPECT_THROW(grouped({{"n", 4}, {"top", 5}}, 12, 3), ConfigError);
+  EXPECT_THROW(grouped({{"n", 4}, {"top", 2}}, 12, 7), ConfigError);
+}
+
+TEST(RouterConfig, NullAndZeroMeanNoGroups) {
+  for (const json& none : {json(), json(0)}) {
+    EXPECT_EQ(grouped({{"n", none}, {"top", 3}}, 7, 6).groups, 1);
+    EXPECT_EQ(grouped({{"n", none}, {"top", 3}}, 7, 6).top_groups, 1);
+    EXPECT_EQ(grouped({{"n", 4}, {"top", none}}, 12, 11).top_groups, 4);
+  }
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ class StableLm : public Decoder {
   bool norms_qk_ = false, parallel_ = false;
 };
 
-constexpr char kDefaults[] = R"({"layer_norm_eps": 1e-5})";
+constexpr char kDefaults[] = R"({"num_key_value_heads": 32, "layer_norm_eps": 1e-5})";
 
 }  // namespace
 

@@ -32,7 +32,8 @@ class Zamba2 : public Model {
     attention_adapters_ = config.flag("use_shared_attention_adapter", false);
     rank_ = config.size("adapter_rank", 128);
     blocks_ = config.size("num_mem_blocks", 1);
-    inner_ = config.size("intermediate_size", 4 * facts_.hidden);
+    inner_ = config.optional_size("intermediate_size", 0);
+    if (inner_ == 0) inner_ = 4 * facts_.hidden;
     act_ = activation(config.text("hidden_act", "gelu"));
     read_mixer(config);
     read_layers(config);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/text_config.h"
 #include "text/rust.h"
 
 namespace continuo::text {
@@ -75,16 +76,15 @@ std::optional<int32_t> optional_id(const json& value) {
   return static_cast<int32_t>(id);
 }
 
-// eos_token_id: a number, a list of numbers, null or absent; in a nested text_config as well.
+// eos_token_id: a number, a list of numbers, null or absent; in the configs inside it as well.
 void collect_eos(const json* config, std::set<int32_t>& ids) {
-  if (config == nullptr || !config->is_object()) return;
-  if (const auto found = config->find("eos_token_id"); found != config->end()) {
-    const json list = found->is_array() ? *found : json::array({*found});
-    for (const json& value : list)
+  if (config == nullptr) return;
+  for (const json* level : config_levels(*config)) {
+    if (!level->is_object() || !level->contains("eos_token_id")) continue;
+    const json& found = level->at("eos_token_id");
+    for (const json& value : found.is_array() ? found : json::array({found}))
       if (const auto id = optional_id(value)) ids.insert(*id);
   }
-  if (const auto nested = config->find("text_config"); nested != config->end())
-    collect_eos(&*nested, ids);
 }
 
 // tokenizer_config.json writes a token as its text or as an object with "content", and so does

@@ -49,7 +49,8 @@ TEST_P(GoldenTokenizer, DecodesIdsThatNoTextGives) {
 TEST(Tokenizer, KnowsItsSpecialTokens) {
   const Golden golden("tokenizer_gpt2");
   const json generation = {{"eos_token_id", {4, 2}}};
-  const json config = {{"eos_token_id", 7}, {"text_config", {{"eos_token_id", 9}}}};
+  const json config = {{"eos_token_id", 7},
+                       {"thinker_config", {{"text_config", {{"eos_token_id", 9}}}}}};
   const Tokenizer tokenizer = *Tokenizer::create({.tokenizer_json = golden.tokenizer_json,
                                                   .tokenizer_config = &golden.tokenizer_config,
                                                   .config = &config,

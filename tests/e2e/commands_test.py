@@ -90,6 +90,10 @@ class ExitCodes(TestCase):
         self.assertIn("prompts[3].greedy: expected the best of last_logits", refused(reference))
         reference["prompts"][3]["last_logits"][0] = 1e999
         self.assertIn("last_logits", refused(reference))
+        for more in ({"compute": "float8"}, {"compute": "bfloat16"},
+                     {"compute": "bfloat16", "f32_distance": 9.0}):
+            self.assertIn("expected compute float32, or bfloat16 with an f32_distance",
+                          refused({**golden("llama"), **more}))
 
     def test_verify_without_a_golden_fails(self):
         done = run("verify", self.folder)

@@ -44,7 +44,8 @@ def main():
     for path in sorted(GOLDENS.glob("*/config.json")):
         config = json.loads(path.read_text())
         family = config["model_type"]
-        if family in families | OTHERS_CODE or "text_config" in config or not path.with_name("golden.json").exists():
+        wrapped = "text_config" in config or "thinker_config" in config
+        if family in families | OTHERS_CODE or wrapped or not path.with_name("golden.json").exists():
             continue
         families.add(family)
         found[path.parent.name] = {switch: added(config, switch) for switch in SWITCHES}

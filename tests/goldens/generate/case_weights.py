@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 FINAL_NORM = re.compile(
-    r"^(model|backbone|transformer)\.(norm|norm_f|final_norm|final_layernorm|embedding_norm|ln_f)\.weight$")
+    r"^(model|backbone|transformer)\.(?:language_model\.)?(norm|norm_f|final_norm|final_layernorm|embedding_norm|ln_f)\.weight$")
 OUT = ("o_proj", "out_proj", "down_proj", "output_linear", "linear_out", "dense.weight", "w2", "c_proj")
 QK = ("q_proj", "k_proj", "qkv", "q_b_proj", "kv_b_proj")
 

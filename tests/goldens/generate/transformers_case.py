@@ -22,7 +22,8 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from case_weights import redraw, scale_logits
@@ -34,7 +35,8 @@ DEAD_BELOW = 1e-2
 IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 # What a case may say besides "model_type" and "config" (transformers_cases.py explains the rest).
 DEFAULTS = {"lengths": (1, 7, 19, 45), "new_tokens": 24, "store": "float32", "first_seed": 1, "gains": {}, "hub": {},
-            "says": {}, "layers": True}
+            "says": {}, "layers": True, "class": "AutoModelForCausalLM", "renames": {}, "inside": None}
+NOT_TEXT = ("vision", "visual", "audio", "projector")  # in the names of a wrapper's other tensors
 
 
 def set_eager_experts(model):
@@ -44,6 +46,11 @@ def set_eager_experts(model):
             config._experts_implementation = "eager"
 
 
+def class_of(case):
+    """AutoModelForCausalLM unless the case names another class, which a wrapper of a text model has."""
+    return getattr(transformers, case["class"])
+
+
 def all_logits(model, ids):
     return model(input_ids=ids, use_cache=False).logits[0].float()
 
@@ -51,7 +58,9 @@ def all_logits(model, ids):
 def build(case, seed):
     torch.manual_seed(seed)
     config = AutoConfig.for_model(case["model_type"], **{**IDS, **case["config"]})
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    kind = class_of(case)
+    from_config = getattr(kind, "from_config", None) or kind._from_config
+    model = from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
     set_eager_experts(model)
     redraw(model, seed, case["gains"])
     model.tie_weights()
@@ -62,8 +71,8 @@ def build(case, seed):
     return model
 
 
-def reload(folder):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+def reload(folder, case):
+    model = class_of(case).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     set_eager_experts(model)
     model.generation_config.eos_token_id = None
     return model
@@ -113,6 +122,8 @@ def dead_tensors(model, ids):
     """Parameters that may be neutral without moving the logits: what they do would be untested."""
     base, dead = all_logits(model, ids), []
     for name, parameter in model.named_parameters():
+        if any(part in name for part in NOT_TEXT):
+            continue
         kept = parameter.data.clone()
         one = parameter.dim() == 1 and "norm" in name and "bias" not in name
         parameter.data.fill_(1.0 if one else 0.0)
@@ -130,10 +141,12 @@ def write_configs(folder, case, model, ids):
     """config.hub.json, which transformers must read as the same model, and the name that the hub gives to both."""
     config = json.loads((folder / "config.json").read_text())
     older = older_spelling(config, case["hub"])
+    if "text_config" in config:
+        older["text_config"] = older_spelling(config["text_config"], {})
     with tempfile.TemporaryDirectory() as scratch:
         write_json(Path(scratch) / "config.json", older)
         os.symlink((folder / "model.safetensors").resolve(), Path(scratch) / "model.safetensors")
-        difference = (all_logits(reload(scratch), ids) - all_logits(model, ids)).abs().max().item()
+        difference = (all_logits(reload(scratch, case), ids) - all_logits(model, ids)).abs().max().item()
     if difference > 1e-5:
         raise SystemExit(f"the older spelling reads as another model: the logits differ by {difference:.1e}")
     if "named" in case:
@@ -194,9 +207,24 @@ def save(folder, case, model):
     model.to(getattr(torch, case["store"])).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     repair_names(folder / "model.safetensors", model.config)
+    edit_tensors(folder / "model.safetensors", lambda name: case["renames"].get(name, name))
     config = json.loads((folder / "config.json").read_text())
     write_json(folder / "config.json", {**config, **case["says"]}, indent=2)
-    return reload(folder)
+    return reload(folder, case)
+
+
+def edit_tensors(path, renamed):
+    """Leaves the text model's tensors, by their new names."""
+    tensors = {renamed(name): tensor for name, tensor in load_file(path).items()
+               if not any(part in name for part in NOT_TEXT)}
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def put_inside(folder, outer):
+    """Puts both configs and all tensors one level down: {"config": key, "prefix": of the tensors, "says": beside it}."""
+    for path in folder.glob("config*.json"):
+        write_json(path, {**outer["says"], outer["config"]: json.loads(path.read_text())}, indent=2)
+    edit_tensors(folder / "model.safetensors", lambda name: outer["prefix"] + name)
 
 
 def make(name, case, out):
@@ -215,7 +243,9 @@ def make(name, case, out):
                                         **found})
     if case["layers"]:
         write_layers(folder, case, model, prompts[1])
-    write_configs(folder, case, reload(folder), prompts[3])
+    write_configs(folder, case, reload(folder, case), prompts[3])
+    if case["inside"]:
+        put_inside(folder, case["inside"])
     size = (folder / "model.safetensors").stat().st_size // 1024
     print(f"{name}: {size} KiB, margin {least:.4f}, f64 {found['f64_max_abs_diff']:.0e}, "
           f"cached==full {found['cached_equals_full']}", flush=True)

@@ -1,9 +1,17 @@
 """The cases that transformers_case.py makes by name."""
 
+TEXT = dict(hidden_size=24, intermediate_size=28, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+            head_dim=14, rms_norm_eps=1e-6, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0))
+VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14)
+WRAPPED = {"store": "bfloat16", "lengths": (1, 5, 12, 20), "new_tokens": 12, "layers": False}
+
 # model_type, the configuration, and optionally: "named" (the model_type that the hub's config has where its code
 # is another type's), "served_limit" (fixes dynamic NTK's base), "hub" (keys that the older spelling has besides), "says"
 # (what config.json says besides, once the weights are written), "lengths" of the prompts and "new_tokens", "store" (the
-# weights' type), "first_seed", "gains" (case_weights.py) and "layers" (whether layers.json is written).
+# weights' type), "first_seed", "gains" (case_weights.py), "layers" (whether layers.json is written), "renames" (of tensors
+# in the file), and of a wrapper of a text model "class" (of the whole model; only the text model's tensors are kept) and
+# "inside" (one more config around it).
 CASES = {
     # The full shape: low-rank queries, groups of which the best compete, YaRN. The eps is large, so that a norm
     # inside the latent attention, which has an eps of its own, cannot use it unnoticed.
@@ -112,5 +120,47 @@ CASES = {
                        num_key_value_heads=1, head_dim=14, rms_norm_eps=1e-6, max_position_embeddings=48,
                        rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=3.0,
                                             original_max_position_embeddings=16)),
+    },
+    # Only a head in the file of a model that says it is tied: transformers embeds with it.
+    "llama_only_head": {
+        "model_type": "llama", "store": "bfloat16", "lengths": (1, 5, 12, 20), "new_tokens": 12, "layers": False,
+        "renames": {"model.embed_tokens.weight": "lm_head.weight"},
+        "config": dict(vocab_size=139, hidden_size=24, intermediate_size=28, num_hidden_layers=1, num_attention_heads=2,
+                       num_key_value_heads=1, head_dim=14, rms_norm_eps=1e-6, max_position_embeddings=64,
+                       tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+    },
+    # Wrappers of text models, each with its own place for the config, the tensors and the head.
+    "wrapped_gemma3": {
+        **WRAPPED, "model_type": "gemma3", "class": "Gemma3ForConditionalGeneration",
+        "config": dict(tie_word_embeddings=True, mm_tokens_per_image=4,
+                       text_config=dict(TEXT, model_type="gemma3_text", vocab_size=141, num_hidden_layers=2, sliding_window=6,
+                                        query_pre_attn_scalar=17, layer_types=["sliding_attention", "full_attention"],
+                                        rope_parameters=dict(
+                                            full_attention=dict(rope_type="default", rope_theta=20000.0),
+                                            sliding_attention=dict(rope_type="default", rope_theta=500.0))),
+                       vision_config=dict(VISION, model_type="siglip_vision_model")),
+    },
+    "wrapped_llava": {
+        **WRAPPED, "model_type": "llava", "class": "LlavaForConditionalGeneration",
+        "config": dict(tie_word_embeddings=False, image_token_index=142, text_config=dict(TEXT, model_type="llama", vocab_size=143),
+                       vision_config=dict(VISION, model_type="clip_vision_model", projection_dim=8)),
+    },
+    "wrapped_mistral3": {
+        **WRAPPED, "model_type": "mistral3", "class": "Mistral3ForConditionalGeneration",
+        "config": dict(tie_word_embeddings=False, image_token_index=144,
+                       text_config=dict(TEXT, model_type="mistral", vocab_size=145, sliding_window=None),
+                       vision_config=dict(VISION, model_type="pixtral", head_dim=8)),
+    },
+    "wrapped_qwen2_5_omni": {
+        **WRAPPED, "model_type": "qwen2_5_omni_thinker", "class": "Qwen2_5OmniThinkerForConditionalGeneration",
+        "inside": {"config": "thinker_config", "prefix": "thinker.",
+                   "says": {"architectures": ["Qwen2_5OmniModel"], "model_type": "qwen2_5_omni"}},
+        "config": dict(tie_word_embeddings=False, audio_token_index=144, image_token_index=145, video_token_index=146,
+                       vision_start_token_id=143,
+                       text_config=dict(TEXT, model_type="qwen2_5_omni_text", vocab_size=147, hidden_size=28, num_hidden_layers=2,
+                                        tie_word_embeddings=False,
+                                        rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 2, 3])),
+                       vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=28),
+                       audio_config=dict(d_model=8, encoder_layers=1, encoder_attention_heads=1, encoder_ffn_dim=8, output_dim=28)),
     },
 }
