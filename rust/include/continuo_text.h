@@ -22,6 +22,7 @@ enum {
   CONTINUO_TEXT_CORRUPT = 2,
   CONTINUO_TEXT_UNSUPPORTED = 3,
   CONTINUO_TEXT_INTERNAL = 4,
+  CONTINUO_TEXT_CANCELLED = 5,
 };
 
 typedef struct {
@@ -65,10 +66,12 @@ void continuo_tokenizer_free(ContinuoTokenizer* tokenizer);
  * null), warnings (texts). */
 int32_t continuo_tokenizer_info(const ContinuoTokenizer* tokenizer, ContinuoBuffer* out,
                                 ContinuoBuffer* error);
-/* Bytes that are no UTF-8 are read as U+FFFD. */
+/* Bytes that are no UTF-8 are read as U+FFFD. `stop`, unless null, is called with `context` about
+ * every millisecond, on this thread; it may encode other texts meanwhile, and must not throw. Once
+ * it returns true the call ends with CONTINUO_TEXT_CANCELLED. */
 int32_t continuo_tokenizer_encode(const ContinuoTokenizer* tokenizer, ContinuoSlice text,
-                                  bool add_special, bool parse_special, ContinuoIds* out,
-                                  ContinuoBuffer* error);
+                                  bool add_special, bool parse_special, bool (*stop)(void* context),
+                                  void* context, ContinuoIds* out, ContinuoBuffer* error);
 /* Ids without a token add nothing. */
 int32_t continuo_tokenizer_decode(const ContinuoTokenizer* tokenizer, const uint32_t* ids,
                                   size_t count, bool skip_special, ContinuoBuffer* out,

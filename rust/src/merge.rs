@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use crate::interrupt;
+
 const NONE: u32 = u32::MAX;
 
 /// A stretch of the text in bytes. A frozen one merges with nothing.
@@ -79,6 +81,9 @@ impl<F: Fn(usize, usize) -> Option<f32>> Merger<F> {
         let pairs = (1..count).filter_map(|i| self.bigram(i - 1, i));
         let mut queue: BinaryHeap<Bigram> = pairs.collect();
         while let Some(best) = queue.pop() {
+            if interrupt::tick(1) {
+                return;
+            }
             let (left, right) = (
                 self.symbols[best.left as usize],
                 self.symbols[best.right as usize],

@@ -5,6 +5,7 @@
 
 use tokenizers::Token;
 
+use crate::interrupt;
 use crate::vocabulary::{byte_ids, Algorithm, Vocabulary};
 
 const UNKNOWN_COST: i64 = 10_000_000;
@@ -105,6 +106,9 @@ impl Algorithm for Plamo {
             body.len() + 1
         ];
         for (start, _) in body.char_indices().rev() {
+            if interrupt::tick(self.longest) {
+                return Vec::new();
+            }
             steps[start] = self.best_step(body, start, &steps);
         }
         let (mut tokens, mut start) = (Vec::new(), 0);

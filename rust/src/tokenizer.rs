@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use tokenizers::Model;
 
 use crate::bytes::from_byte_level;
+use crate::encode::Encoder;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::gguf;
@@ -18,6 +19,7 @@ const LONGEST_TEXT: usize = 1 << 30;
 /// Immutable once built: any thread may use it.
 pub struct TextTokenizer {
     pipeline: Pipeline,
+    encoder: Encoder,
     // The same, reading special tokens in the text as ordinary text. Made on first use.
     literal: OnceLock<Pipeline>,
     joining: Joining,
@@ -49,7 +51,8 @@ impl TextTokenizer {
                 ..Info::default()
             },
         )?;
-        tokenizer.find_added_ids()?;
+        let (prefix, suffix) = tokenizer.encoder.around();
+        (tokenizer.info.prefix, tokenizer.info.suffix) = (prefix.to_vec(), suffix.to_vec());
         Ok(tokenizer)
     }
 
@@ -72,26 +75,12 @@ impl TextTokenizer {
         pipeline.with_padding(None);
         let joining = Joining::of(pipeline.get_decoder());
         Ok(Self {
+            encoder: Encoder::new(&pipeline)?,
             pipeline,
             literal: OnceLock::new(),
             joining,
             info,
         })
-    }
-
-    fn find_added_ids(&mut self) -> Result<()> {
-        let (bare, full) = (
-            self.encode("a", false, true)?,
-            self.encode("a", true, true)?,
-        );
-        let at = full
-            .windows(bare.len().max(1))
-            .position(|window| window == bare);
-        if let Some(at) = at {
-            self.info.prefix = full[..at].to_vec();
-            self.info.suffix = full[at + bare.len()..].to_vec();
-        }
-        Ok(())
     }
 
     pub fn info(&self) -> &Info {
@@ -101,7 +90,8 @@ impl TextTokenizer {
         &self.joining
     }
 
-    /// `parse_special`: special tokens written in the text become their ids.
+    /// `parse_special`: special tokens written in the text become their ids. `interrupt::scope` can
+    /// end it.
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
         // Positions are kept in 32 bits.
         if text.len() > LONGEST_TEXT {
@@ -120,8 +110,7 @@ impl TextTokenizer {
                 copy
             })
         };
-        let encoding = pipeline.encode_fast(text, add_special).map_err(internal)?;
-        Ok(encoding.get_ids().to_vec())
+        self.encoder.encode(pipeline, text, add_special)
     }
 
     /// Ids without a token are skipped, as in the reference.

@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <exception>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,22 @@ struct FreeIds {
   ContinuoIds ids{nullptr, 0};
   ~FreeIds() { continuo_ids_free(ids); }
 };
+
+// Nothing may be thrown through Rust: it goes on from here.
+struct Asked {
+  const Stop* stop;
+  std::exception_ptr thrown = nullptr;
+};
+
+bool ask(void* context) noexcept {
+  Asked& asked = *static_cast<Asked*>(context);
+  try {
+    return (*asked.stop)();
+  } catch (...) {
+    asked.thrown = std::current_exception();
+    return true;
+  }
+}
 
 // The files around a vocabulary, for continuo_tokenizer_from_file.
 std::string file_context(const TokenizerSource& source) {
@@ -178,9 +195,11 @@ Result<Tokenizer> Tokenizer::create(const TokenizerSource& source) {
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   FreeIds out;
   rust::Buffer message;
-  const int32_t status =
-      continuo_tokenizer_encode(state_->handle.get(), rust::slice(text), options.add_special,
-                                options.parse_special, &out.ids, message.out());
+  Asked asked{options.stop};
+  const int32_t status = continuo_tokenizer_encode(
+      state_->handle.get(), rust::slice(text), options.add_special, options.parse_special,
+      options.stop == nullptr ? nullptr : ask, &asked, &out.ids, message.out());
+  if (asked.thrown) std::rethrow_exception(asked.thrown);
   CONTINUO_RETURN_IF_ERROR(rust::status(status, message));
   return std::vector<int32_t>(out.ids.data, out.ids.data + out.ids.size);
 }

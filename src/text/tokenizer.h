@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -34,9 +35,13 @@ struct TokenizerSource {
   const nlohmann::json* generation_config = nullptr;   // generation_config.json: eos_token_id
 };
 
+// Asked about every millisecond of work, which it may use to do other work first; true ends it.
+using Stop = std::function<bool()>;
+
 struct EncodeOptions {
-  bool add_special = true;    // what the tokenizer puts around a text (BOS, seldom EOS)
-  bool parse_special = true;  // special tokens written in the text become their ids
+  bool add_special = true;     // what the tokenizer puts around a text (BOS, seldom EOS)
+  bool parse_special = true;   // special tokens written in the text become their ids
+  const Stop* stop = nullptr;  // borrowed for the call
 };
 
 // Immutable and cheap to copy (copies share it); any thread.
@@ -53,7 +58,7 @@ class Tokenizer {
   static Result<Tokenizer> create(const TokenizerSource& source);
 
   // Bytes that are no UTF-8 are read as U+FFFD. A rendered chat is encoded with
-  // {.add_special = false}: its template has written BOS already.
+  // {.add_special = false}: its template has written BOS already. kCancelled: `stop` said so.
   Result<std::vector<int32_t>> encode(std::string_view text, EncodeOptions options = {}) const;
   // Ids without a token (a padded vocabulary's rows) add nothing.
   Result<std::string> decode(std::span<const int32_t> ids, bool skip_special = true) const;
