@@ -47,16 +47,16 @@ typedef struct ContinuoTemplate ContinuoTemplate;
 void continuo_buffer_free(ContinuoBuffer buffer);
 void continuo_ids_free(ContinuoIds ids);
 
-/* The text of a tokenizer.json. */
-int32_t continuo_tokenizer_from_json(ContinuoSlice json, ContinuoTokenizer** out,
-                                     ContinuoBuffer* error);
+/* The text of a tokenizer.json; `context` as below. */
+int32_t continuo_tokenizer_from_json(ContinuoSlice json, ContinuoSlice context,
+                                     ContinuoTokenizer** out, ContinuoBuffer* error);
 /* A JSON object with GGUF's keys tokenizer.ggml.*; a null among the scores is one not finite. */
 int32_t continuo_tokenizer_from_gguf(ContinuoSlice metadata, ContinuoTokenizer** out,
                                      ContinuoBuffer* error);
 /* One of the files that a folder may have instead of a tokenizer.json: tokenizer.model,
- * tiktoken.model, tekken.json, tokenizer.jsonl, rwkv_vocab_*.txt, as `name` says. `context`: a JSON
- * object with the parsed files around it, each an object or absent: tokenizer_config,
- * special_tokens_map, added_tokens, config. */
+ * tiktoken.model, tekken.json, tokenizer.jsonl, rwkv_vocab_*.txt, vocab.json, as `name` says.
+ * `context`: a JSON object with the parsed files around it, each an object or absent:
+ * tokenizer_config, special_tokens_map, added_tokens, config; and `merges`, merges.txt as text. */
 int32_t continuo_tokenizer_from_file(ContinuoSlice name, ContinuoSlice data, ContinuoSlice context,
                                      ContinuoTokenizer** out, ContinuoBuffer* error);
 void continuo_tokenizer_free(ContinuoTokenizer* tokenizer);

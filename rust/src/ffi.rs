@@ -95,11 +95,16 @@ pub unsafe extern "C" fn continuo_ids_free(ids: Ids) {
 #[no_mangle]
 pub unsafe extern "C" fn continuo_tokenizer_from_json(
     json: Slice,
+    context: Slice,
     out: *mut *mut TokenizerHandle,
     error: *mut Buffer,
 ) -> i32 {
     guard(error, || {
-        let tokenizer = TextTokenizer::from_json(json.text("tokenizer.json")?)?;
+        let (json, context) = (
+            json.text("tokenizer.json")?,
+            context.text("tokenizer context")?,
+        );
+        let tokenizer = TextTokenizer::from_json(json, context)?;
         *out = Box::into_raw(Box::new(TokenizerHandle(Arc::new(tokenizer))));
         Ok(())
     })

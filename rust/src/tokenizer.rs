@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use tokenizers::Model;
+use tokenizers::{Model, PostProcessorWrapper};
 
 use crate::bytes::from_byte_level;
 use crate::encode::Encoder;
@@ -38,10 +38,13 @@ fn parse(text: &str) -> tokenizers::Result<Pipeline> {
 }
 
 impl TextTokenizer {
-    /// From the text of a Hugging Face tokenizer.json.
-    pub fn from_json(text: &str) -> Result<Self> {
-        let pipeline =
+    /// From the text of a Hugging Face tokenizer.json. `context`: see `from_file`.
+    pub fn from_json(text: &str, context: &str) -> Result<Self> {
+        let mut pipeline =
             parse(text).map_err(|error| Error::corrupt(format!("tokenizer.json: {error}")))?;
+        if files::puts_nothing_around(context)? {
+            pipeline.with_post_processor(None::<PostProcessorWrapper>);
+        }
         let highest = pipeline.get_vocab(true).into_values().max();
         let vocab_size = highest.map_or(0, |id| id.saturating_add(1));
         let mut tokenizer = Self::new(
@@ -75,7 +78,7 @@ impl TextTokenizer {
         pipeline.with_padding(None);
         let joining = Joining::of(pipeline.get_decoder());
         Ok(Self {
-            encoder: Encoder::new(&pipeline)?,
+            encoder: Encoder::new(&pipeline, info.cuts_runs)?,
             pipeline,
             literal: OnceLock::new(),
             joining,

@@ -38,7 +38,7 @@ bool ask(void* context) noexcept {
   }
 }
 
-// The files around a vocabulary, for continuo_tokenizer_from_file.
+// The files around a vocabulary, for the Rust library.
 std::string file_context(const TokenizerSource& source) {
   json context = json::object();
   const auto add = [&context](const char* name, const json* file) {
@@ -48,6 +48,7 @@ std::string file_context(const TokenizerSource& source) {
   add("special_tokens_map", source.special_tokens_map);
   add("added_tokens", source.added_tokens);
   add("config", source.config);
+  if (!source.merges.empty()) context["merges"] = source.merges;
   return context.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -56,7 +57,8 @@ Result<Handle> make_handle(const TokenizerSource& source) {
   rust::Buffer message;
   if (!source.tokenizer_json.empty()) {
     const int32_t status =
-        continuo_tokenizer_from_json(rust::slice(source.tokenizer_json), &tokenizer, message.out());
+        continuo_tokenizer_from_json(rust::slice(source.tokenizer_json),
+                                     rust::slice(file_context(source)), &tokenizer, message.out());
     CONTINUO_RETURN_IF_ERROR(rust::status(status, message));
     return Handle(tokenizer);
   }
@@ -70,7 +72,8 @@ Result<Handle> make_handle(const TokenizerSource& source) {
   if (source.gguf == nullptr || !source.gguf->contains("tokenizer.ggml.model"))
     return error(ErrorCode::kNotFound,
                  "the model has no tokenizer: expected tokenizer.json, tokenizer.model, "
-                 "tiktoken.model, tekken.json, tokenizer.jsonl or rwkv_vocab_*.txt in its folder, "
+                 "tiktoken.model, tekken.json, tokenizer.jsonl, rwkv_vocab_*.txt or vocab.json and "
+                 "merges.txt in its folder, "
                  "or tokenizer.ggml.* in a GGUF file");
   const std::string text = source.gguf->dump(-1, ' ', false, json::error_handler_t::replace);
   const int32_t status = continuo_tokenizer_from_gguf(rust::slice(text), &tokenizer, message.out());

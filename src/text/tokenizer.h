@@ -27,6 +27,7 @@ struct TokenizerSource {
   std::string_view tokenizer_json;                   // contents of tokenizer.json
   std::string_view file_name;                        // of `file`: tokenizer.model, tekken.json, ...
   std::string_view file;                             // the bytes of a vocabulary
+  std::string_view merges;                           // merges.txt, beside a vocab.json
   const nlohmann::json* gguf = nullptr;              // object with the keys "tokenizer.ggml.*"
   const nlohmann::json* tokenizer_config = nullptr;  // tokenizer_config.json
   const nlohmann::json* special_tokens_map = nullptr;  // special_tokens_map.json
@@ -47,10 +48,10 @@ struct EncodeOptions {
 // Immutable and cheap to copy (copies share it); any thread.
 //
 // tokenizer.json goes through Hugging Face's `tokenizers`. Other files: SentencePiece's
-// tokenizer.model, tiktoken's ranks, tekken.json, PLaMo-2's tokenizer.jsonl and RWKV's vocabulary,
-// as transformers or the Python code beside them reads them. GGUF: "gpt2" (byte-level BPE, cut by
-// `pre`), "llama" (SentencePiece BPE by score), "t5" (unigram), "bert" (WordPiece), "rwkv",
-// "plamo2", as llama.cpp reads them.
+// tokenizer.model, tiktoken's ranks, tekken.json, PLaMo-2's tokenizer.jsonl, RWKV's vocabulary and
+// GPT-2's vocab.json, as transformers or the Python code beside them reads them. GGUF: "gpt2"
+// (byte-level BPE, cut by `pre`), "llama" (SentencePiece BPE by score), "t5" (unigram), "bert"
+// (WordPiece), "rwkv", "plamo2", as llama.cpp reads them.
 class Tokenizer {
  public:
   // kNotFound: the checkpoint has no tokenizer; kUnsupported: a GGUF model or `pre` not known here;

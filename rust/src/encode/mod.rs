@@ -12,6 +12,7 @@ use crate::model::Pipeline;
 
 mod cuts;
 pub mod long_words;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -28,6 +29,7 @@ pub struct Encoder {
     cuts: Cuts,
     words: Option<Words>, // None: stages that only the whole pipeline can run
     around: Vec<u32>,     // TEXT and what is put around it
+    cuts_runs: bool,
 }
 
 fn internal(error: impl std::fmt::Display) -> Error {
@@ -48,7 +50,8 @@ struct Stretch {
 }
 
 impl Encoder {
-    pub fn new(pipeline: &Pipeline) -> Result<Self> {
+    /// `cuts_runs`: see `Info`.
+    pub fn new(pipeline: &Pipeline, cuts_runs: bool) -> Result<Self> {
         let one = Encoding::new(
             vec![TEXT],
             vec![0],
@@ -65,6 +68,7 @@ impl Encoder {
             cuts: Cuts::new(pipeline)?,
             words: Words::new(pipeline.get_pre_tokenizer()),
             around: around.get_ids().to_vec(),
+            cuts_runs,
         })
     }
 
@@ -77,7 +81,14 @@ impl Encoder {
     }
 
     pub fn encode(&self, pipeline: &Pipeline, text: &str, add_special: bool) -> Result<Vec<u32>> {
-        let ids = self.bare(pipeline, text)?;
+        let mut ids = Vec::new();
+        if self.cuts_runs {
+            for part in runs::parts(text) {
+                ids.extend(self.bare(pipeline, part)?);
+            }
+        } else {
+            ids = self.bare(pipeline, text)?;
+        }
         if !add_special {
             return Ok(ids);
         }
