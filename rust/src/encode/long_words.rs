@@ -37,15 +37,17 @@ impl LongWords {
     }
 
     pub fn tokenize(&self, model: &BPE, word: &str) -> tokenizers::Result<Vec<Token>> {
-        self.windowed(model, word, WINDOW)
+        self.windowed(model, word, WINDOW, DROPPED)
     }
 
-    /// `window`: bytes encoded at a time, more where they do not suffice.
+    /// `window`: bytes encoded at a time, more where they do not suffice; `dropped`: tokens at its end
+    /// that are encoded again.
     pub fn windowed(
         &self,
         model: &BPE,
         word: &str,
         window: usize,
+        dropped: usize,
     ) -> tokenizers::Result<Vec<Token>> {
         // A window that is itself a token would not be merged from its parts.
         let least = window.max(self.longest + 1);
@@ -70,7 +72,7 @@ impl LongWords {
                 token.offsets = (token.offsets.0 + start, token.offsets.1 + start);
             }
             if !joins(model, word, &kept, &tokens)? {
-                kept.truncate(kept.len().saturating_sub(DROPPED));
+                kept.truncate(kept.len().saturating_sub(dropped.max(1)));
                 start = pop_to_boundary(word, &mut kept);
                 size = size.saturating_mul(2);
                 continue;
@@ -80,13 +82,13 @@ impl LongWords {
                 return Ok(kept);
             }
             let before = kept.len();
-            tokens.truncate(tokens.len().saturating_sub(DROPPED));
+            tokens.truncate(tokens.len().saturating_sub(dropped));
             kept.append(&mut tokens);
             start = pop_to_boundary(word, &mut kept);
-            size = match kept.len() > before {
-                true => least,
-                false => size.saturating_mul(2),
-            };
+            // It only grows, so that what is gained outweighs what is encoded again.
+            if kept.len() <= before {
+                size = size.saturating_mul(2);
+            }
         }
     }
 }

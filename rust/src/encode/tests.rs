@@ -215,8 +215,8 @@ fn long_words_are_those_of_the_whole() {
                 word = crate::bytes::to_byte_level(word.as_bytes());
             }
             let expected = model.tokenize(&word).unwrap();
-            for window in [1, 90, 300] {
-                let got = long.windowed(&model, &word, window).unwrap();
+            for (window, dropped) in [(1, 0), (90, 2), (300, 24)] {
+                let got = long.windowed(&model, &word, window, dropped).unwrap();
                 assert_eq!(got, expected, "{name}, windows of {window}: {word:?}");
                 windows += word.len() / window.max(32);
             }
