@@ -22,6 +22,7 @@ enum {
   CONTINUO_TEXT_CORRUPT = 2,
   CONTINUO_TEXT_UNSUPPORTED = 3,
   CONTINUO_TEXT_INTERNAL = 4,
+  CONTINUO_TEXT_CANCELLED = 5,
 };
 
 typedef struct {
@@ -46,16 +47,16 @@ typedef struct ContinuoTemplate ContinuoTemplate;
 void continuo_buffer_free(ContinuoBuffer buffer);
 void continuo_ids_free(ContinuoIds ids);
 
-/* The text of a tokenizer.json. */
-int32_t continuo_tokenizer_from_json(ContinuoSlice json, ContinuoTokenizer** out,
-                                     ContinuoBuffer* error);
+/* The text of a tokenizer.json; `context` as below. */
+int32_t continuo_tokenizer_from_json(ContinuoSlice json, ContinuoSlice context,
+                                     ContinuoTokenizer** out, ContinuoBuffer* error);
 /* A JSON object with GGUF's keys tokenizer.ggml.*; a null among the scores is one not finite. */
 int32_t continuo_tokenizer_from_gguf(ContinuoSlice metadata, ContinuoTokenizer** out,
                                      ContinuoBuffer* error);
 /* One of the files that a folder may have instead of a tokenizer.json: tokenizer.model,
- * tiktoken.model, tekken.json, tokenizer.jsonl, rwkv_vocab_*.txt, as `name` says. `context`: a JSON
- * object with the parsed files around it, each an object or absent: tokenizer_config,
- * special_tokens_map, added_tokens, config. */
+ * tiktoken.model, tekken.json, tokenizer.jsonl, rwkv_vocab_*.txt, vocab.json, as `name` says.
+ * `context`: a JSON object with the parsed files around it, each an object or absent:
+ * tokenizer_config, special_tokens_map, added_tokens, config; and `merges`, merges.txt as text. */
 int32_t continuo_tokenizer_from_file(ContinuoSlice name, ContinuoSlice data, ContinuoSlice context,
                                      ContinuoTokenizer** out, ContinuoBuffer* error);
 void continuo_tokenizer_free(ContinuoTokenizer* tokenizer);
@@ -65,10 +66,12 @@ void continuo_tokenizer_free(ContinuoTokenizer* tokenizer);
  * null), warnings (texts). */
 int32_t continuo_tokenizer_info(const ContinuoTokenizer* tokenizer, ContinuoBuffer* out,
                                 ContinuoBuffer* error);
-/* Bytes that are no UTF-8 are read as U+FFFD. */
+/* Bytes that are no UTF-8 are read as U+FFFD. `stop`, unless null, is called with `context` about
+ * every millisecond, on this thread; it may encode other texts meanwhile, and must not throw. Once
+ * it returns true the call ends with CONTINUO_TEXT_CANCELLED. */
 int32_t continuo_tokenizer_encode(const ContinuoTokenizer* tokenizer, ContinuoSlice text,
-                                  bool add_special, bool parse_special, ContinuoIds* out,
-                                  ContinuoBuffer* error);
+                                  bool add_special, bool parse_special, bool (*stop)(void* context),
+                                  void* context, ContinuoIds* out, ContinuoBuffer* error);
 /* Ids without a token add nothing. */
 int32_t continuo_tokenizer_decode(const ContinuoTokenizer* tokenizer, const uint32_t* ids,
                                   size_t count, bool skip_special, ContinuoBuffer* out,

@@ -8,6 +8,7 @@ pub enum Kind {
     Corrupt = 2,
     Unsupported = 3,
     Internal = 4,
+    Cancelled = 5,
 }
 
 #[derive(Debug)]

@@ -2,9 +2,11 @@
 //! panics, and every pointer comes from the C++ face, which upholds the header's contract.
 #![allow(clippy::missing_safety_doc)]
 
+use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
+use crate::interrupt;
 use crate::{ChatTemplate, Error, Kind, Render, Result, StreamDecoder, TextTokenizer};
 
 #[repr(C)]
@@ -93,11 +95,16 @@ pub unsafe extern "C" fn continuo_ids_free(ids: Ids) {
 #[no_mangle]
 pub unsafe extern "C" fn continuo_tokenizer_from_json(
     json: Slice,
+    context: Slice,
     out: *mut *mut TokenizerHandle,
     error: *mut Buffer,
 ) -> i32 {
     guard(error, || {
-        let tokenizer = TextTokenizer::from_json(json.text("tokenizer.json")?)?;
+        let (json, context) = (
+            json.text("tokenizer.json")?,
+            context.text("tokenizer context")?,
+        );
+        let tokenizer = TextTokenizer::from_json(json, context)?;
         *out = Box::into_raw(Box::new(TokenizerHandle(Arc::new(tokenizer))));
         Ok(())
     })
@@ -159,16 +166,20 @@ pub unsafe extern "C" fn continuo_tokenizer_encode(
     text: Slice,
     add_special: bool,
     parse_special: bool,
+    stop: Option<extern "C" fn(*mut c_void) -> bool>,
+    context: *mut c_void,
     out: *mut Ids,
     error: *mut Buffer,
 ) -> i32 {
     guard(error, || {
         // What is no UTF-8 has no meaning to a tokenizer: U+FFFD stands in.
         let text = String::from_utf8_lossy(text.bytes());
-        let ids = (*tokenizer)
-            .0
-            .encode(&text, add_special, parse_special)?
-            .into_boxed_slice();
+        let encode = || (*tokenizer).0.encode(&text, add_special, parse_special);
+        let ids = match stop {
+            None => encode(),
+            Some(stop) => interrupt::scope(&|| stop(context), encode),
+        };
+        let ids = ids?.into_boxed_slice();
         let size = ids.len();
         out.write(Ids {
             data: Box::into_raw(ids).cast(),

@@ -18,7 +18,10 @@ pub struct Info {
     pub prefix: Vec<u32>,
     pub suffix: Vec<u32>,
     /// The chat template of a kind of file whose models were all trained with one; mostly none.
-    pub chat_template: Option<&'static str>,
+    pub chat_template: Option<String>,
+    /// Texts are cut as `encode::runs` says before anything else.
+    #[serde(skip)]
+    pub cuts_runs: bool,
     /// What is odd about the files but does not stop them from being read.
     pub warnings: Vec<String>,
 }

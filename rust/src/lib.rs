@@ -3,11 +3,13 @@
 
 mod bounded;
 mod bytes;
+mod encode;
 mod error;
 mod ffi;
 mod files;
 mod gguf;
 mod info;
+mod interrupt;
 mod merge;
 mod model;
 mod plamo;

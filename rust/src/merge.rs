@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use crate::interrupt;
+
 const NONE: u32 = u32::MAX;
 
 /// A stretch of the text in bytes. A frozen one merges with nothing.
@@ -51,20 +53,21 @@ struct Merger<F> {
     score: F,
 }
 
-impl<F: Fn(usize, usize) -> Option<f32>> Merger<F> {
-    fn bigram(&self, left: u32, right: u32) -> Option<Bigram> {
+impl<F: FnMut(usize, usize, usize) -> Option<f32>> Merger<F> {
+    fn bigram(&mut self, left: u32, right: u32) -> Option<Bigram> {
         if left == NONE || right == NONE {
             return None;
         }
         if self.frozen[left as usize] || self.frozen[right as usize] {
             return None;
         }
-        let (start, end) = (
+        let (start, middle, end) = (
             self.symbols[left as usize].start,
+            self.symbols[right as usize].start,
             self.symbols[right as usize].end,
         );
         // 0 and -0 compare equal, total_cmp alone would order them.
-        let score = (self.score)(start as usize, end as usize)? + 0.0;
+        let score = (self.score)(start as usize, middle as usize, end as usize)? + 0.0;
         let bytes = end - start;
         Some(Bigram {
             score,
@@ -79,6 +82,9 @@ impl<F: Fn(usize, usize) -> Option<f32>> Merger<F> {
         let pairs = (1..count).filter_map(|i| self.bigram(i - 1, i));
         let mut queue: BinaryHeap<Bigram> = pairs.collect();
         while let Some(best) = queue.pop() {
+            if interrupt::tick(1) {
+                return;
+            }
             let (left, right) = (
                 self.symbols[best.left as usize],
                 self.symbols[best.right as usize],
@@ -94,16 +100,17 @@ impl<F: Fn(usize, usize) -> Option<f32>> Merger<F> {
             if right.next != NONE {
                 self.symbols[right.next as usize].previous = best.left;
             }
-            queue.extend(self.bigram(best.left, right.next));
             queue.extend(self.bigram(left.previous, best.left));
+            queue.extend(self.bigram(best.left, right.next));
         }
     }
 }
 
-/// `stretches` follow each other; `score` says what a merge into start..end is worth, if anything.
+/// `stretches` follow each other; `score` says what a merge of start..middle and middle..end is
+/// worth, if anything. It is asked for pairs in the order in which they come to be.
 pub fn merge(
     stretches: &[Stretch],
-    score: impl Fn(usize, usize) -> Option<f32>,
+    score: impl FnMut(usize, usize, usize) -> Option<f32>,
 ) -> Vec<(usize, usize)> {
     let last = stretches.len().wrapping_sub(1);
     let symbol = |(i, stretch): (usize, &Stretch)| Symbol {

@@ -13,6 +13,8 @@ use tokenizers::{
     PreTokenizerWrapper, Token, TokenizerImpl,
 };
 
+use crate::encode::long_words::LongWords;
+use crate::interrupt;
 use crate::plamo::Plamo;
 use crate::rank_bpe::RankBpe;
 use crate::rwkv::Rwkv;
@@ -43,12 +45,30 @@ pub struct HuggingFace {
     model: ModelWrapper,
     /// Ids whose token has another id as well, which the model cannot hold.
     repeated: AHashMap<u32, String>,
+    long_words: Option<LongWords>,
+}
+
+impl HuggingFace {
+    fn tokenize(&self, word: &str) -> tokenizers::Result<Vec<Token>> {
+        match (&self.model, &self.long_words) {
+            (ModelWrapper::BPE(model), Some(long)) => long.tokenize(model, word),
+            (model, _) => model.tokenize(word),
+        }
+    }
 }
 
 impl AnyModel {
     /// `repeated`: see there.
     pub fn hugging_face(model: ModelWrapper, repeated: AHashMap<u32, String>) -> Self {
-        Self::HuggingFace(Box::new(HuggingFace { model, repeated }))
+        let long_words = match &model {
+            ModelWrapper::BPE(model) => LongWords::of(model),
+            _ => None,
+        };
+        Self::HuggingFace(Box::new(HuggingFace {
+            model,
+            repeated,
+            long_words,
+        }))
     }
 
     fn algorithm(&self) -> Result<&dyn Algorithm, &HuggingFace> {
@@ -75,8 +95,12 @@ impl Model for AnyModel {
 
     fn tokenize(&self, sequence: &str) -> tokenizers::Result<Vec<Token>> {
         match self.algorithm() {
-            Ok(own) => Ok(own.segment(sequence)),
-            Err(theirs) => theirs.model.tokenize(sequence),
+            Ok(own) => {
+                let tokens = own.segment(sequence);
+                interrupt::check()?;
+                Ok(tokens)
+            }
+            Err(theirs) => theirs.tokenize(sequence),
         }
     }
     fn token_to_id(&self, token: &str) -> Option<u32> {

@@ -1,10 +1,11 @@
 //! PLaMo-2's tokenizer: the segmentation of least total cost over a scored vocabulary (Viterbi from
 //! the end of the text; Preferred Networks' `tokenization_plamo.py`, llama.cpp's `plamo2`). Costs
-//! are -round(1e4 score), the longest piece wins ties, a character no piece starts costs 1e7 and
+//! are -1e4 score, rounded, the longest piece wins ties, a character no piece starts costs 1e7 and
 //! is written as its UTF-8 bytes.
 
 use tokenizers::Token;
 
+use crate::interrupt;
 use crate::vocabulary::{byte_ids, Algorithm, Vocabulary};
 
 const UNKNOWN_COST: i64 = 10_000_000;
@@ -16,6 +17,7 @@ pub struct Plamo {
     costs: Vec<Option<i64>>, // by id; None: not a piece (byte tokens, infinite scores)
     byte_ids: Vec<u32>,      // 256
     longest: usize,          // characters
+    skips_mark: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -26,24 +28,24 @@ struct Step {
 }
 
 impl Plamo {
-    /// `is_byte`: which ids are `<0xXX>` tokens; all 256 must be there, else the missing one is
-    /// returned.
+    /// `costs` by id, of whole numbers or nothing; byte tokens have none. All 256 of these must be
+    /// there, else the missing one is returned. `skips_mark`: a byte order mark at a text's start is
+    /// dropped.
     pub fn new(
         pieces: Vec<String>,
-        scores: &[f32],
-        is_byte: impl Fn(usize) -> bool,
+        costs: &[f64],
+        skips_mark: bool,
     ) -> std::result::Result<Self, usize> {
         let found = byte_ids(&pieces);
         let byte_ids: Vec<u32> = found.iter().copied().map_while(|id| id).collect();
         if byte_ids.len() < 256 {
             return Err(byte_ids.len());
         }
-        let cost = |id: usize| {
-            let cost = -(f64::from(scores[id]) * 1e4).round();
-            let valid = !is_byte(id) && cost.is_finite() && cost < INVALID_COST as f64;
-            valid.then_some(cost as i64)
+        let cost = |cost: &f64| {
+            let valid = cost.is_finite() && *cost < INVALID_COST as f64;
+            valid.then_some(*cost as i64)
         };
-        let costs = (0..pieces.len()).map(cost).collect();
+        let costs = costs.iter().map(cost).collect();
         let longest = pieces
             .iter()
             .map(|piece| piece.chars().count())
@@ -54,6 +56,7 @@ impl Plamo {
             costs,
             byte_ids,
             longest,
+            skips_mark,
         })
     }
 
@@ -94,7 +97,8 @@ impl Algorithm for Plamo {
     }
 
     fn segment(&self, text: &str) -> Vec<Token> {
-        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let marked = text.strip_prefix('\u{feff}').filter(|_| self.skips_mark);
+        let body = marked.unwrap_or(text);
         let skipped = text.len() - body.len();
         let mut steps = vec![
             Step {
@@ -105,6 +109,9 @@ impl Algorithm for Plamo {
             body.len() + 1
         ];
         for (start, _) in body.char_indices().rev() {
+            if interrupt::tick(self.longest) {
+                return Vec::new();
+            }
             steps[start] = self.best_step(body, start, &steps);
         }
         let (mut tokens, mut start) = (Vec::new(), 0);
@@ -129,11 +136,13 @@ impl Algorithm for Plamo {
 mod tests {
     use super::*;
 
-    fn plamo(words: &[(&str, f32)]) -> Plamo {
-        let bytes = (0..256).map(|b| (format!("<0x{b:02X}>"), 0.0));
-        let words = words.iter().map(|(w, s)| (w.to_string(), *s));
-        let (pieces, scores): (Vec<_>, Vec<_>) = bytes.chain(words).unzip();
-        Plamo::new(pieces, &scores, |id| id < 256).unwrap()
+    fn plamo(words: &[(&str, f64)]) -> Plamo {
+        let bytes = (0..256).map(|b| (format!("<0x{b:02X}>"), f64::NAN));
+        let words = words
+            .iter()
+            .map(|(w, s)| (w.to_string(), (-1e4 * s).round()));
+        let (pieces, costs): (Vec<_>, Vec<_>) = bytes.chain(words).unzip();
+        Plamo::new(pieces, &costs, true).unwrap()
     }
 
     fn pieces(model: &Plamo, text: &str) -> Vec<String> {
@@ -162,7 +171,7 @@ mod tests {
 
     #[test]
     fn unknown_characters_become_bytes_and_a_byte_order_mark_goes() {
-        let model = plamo(&[("a", -1.0), ("b", f32::NEG_INFINITY), ("c", f32::NAN)]);
+        let model = plamo(&[("a", -1.0), ("b", f64::NEG_INFINITY), ("c", f64::NAN)]);
         assert_eq!(pieces(&model, "aé"), ["a", "<0xC3>", "<0xA9>"]);
         assert_eq!(pieces(&model, "\u{feff}b"), ["<0x62>"]);
         assert_eq!(pieces(&model, "c"), ["<0x63>"]);
@@ -172,6 +181,6 @@ mod tests {
     #[test]
     fn a_missing_byte_token_is_named() {
         let pieces = (0..255).map(|b| format!("<0x{b:02X}>")).collect();
-        assert_eq!(Plamo::new(pieces, &[0.0; 255], |_| true).err(), Some(255));
+        assert_eq!(Plamo::new(pieces, &[0.0; 255], true).err(), Some(255));
     }
 }

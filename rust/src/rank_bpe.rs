@@ -89,7 +89,7 @@ impl Algorithm for RankBpe {
             frozen: false,
         };
         let stretches: Vec<Stretch> = (0..bytes.len() as u32).map(byte).collect();
-        let score = |start: usize, end: usize| {
+        let score = |start: usize, _, end: usize| {
             let rank = self.ranks.get(&bytes[start..end])?;
             Some(-(*rank as f32))
         };

@@ -5,6 +5,7 @@
 use tokenizers::Token;
 
 use crate::bytes::to_byte_level;
+use crate::interrupt;
 use crate::vocabulary::{Algorithm, Trie, Vocabulary};
 
 #[derive(Clone)]
@@ -35,7 +36,7 @@ impl Algorithm for Rwkv {
     fn segment(&self, text: &str) -> Vec<Token> {
         let bytes = text.as_bytes();
         let (mut tokens, mut start) = (Vec::new(), 0);
-        while start < bytes.len() {
+        while start < bytes.len() && !interrupt::tick(1) {
             let longest = self.trie.longest(&bytes[start..]);
             let (length, id) = longest.map_or((1, self.unknown), |(n, id)| (n, Some(id)));
             let offsets = (start, start + length);

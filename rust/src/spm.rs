@@ -50,7 +50,7 @@ impl Algorithm for Spm {
     }
 
     fn segment(&self, text: &str) -> Vec<Token> {
-        let score = |start: usize, end: usize| {
+        let score = |start: usize, _, end: usize| {
             let id = self.vocabulary.id(&text[start..end])?;
             Some(self.scores[id as usize]).filter(|score| !score.is_nan())
         };

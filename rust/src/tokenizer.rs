@@ -3,9 +3,10 @@
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use tokenizers::Model;
+use tokenizers::{Model, PostProcessorWrapper};
 
 use crate::bytes::from_byte_level;
+use crate::encode::Encoder;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::gguf;
@@ -18,6 +19,7 @@ const LONGEST_TEXT: usize = 1 << 30;
 /// Immutable once built: any thread may use it.
 pub struct TextTokenizer {
     pipeline: Pipeline,
+    encoder: Encoder,
     // The same, reading special tokens in the text as ordinary text. Made on first use.
     literal: OnceLock<Pipeline>,
     joining: Joining,
@@ -36,10 +38,13 @@ fn parse(text: &str) -> tokenizers::Result<Pipeline> {
 }
 
 impl TextTokenizer {
-    /// From the text of a Hugging Face tokenizer.json.
-    pub fn from_json(text: &str) -> Result<Self> {
-        let pipeline =
+    /// From the text of a Hugging Face tokenizer.json. `context`: see `from_file`.
+    pub fn from_json(text: &str, context: &str) -> Result<Self> {
+        let mut pipeline =
             parse(text).map_err(|error| Error::corrupt(format!("tokenizer.json: {error}")))?;
+        if files::puts_nothing_around(context)? {
+            pipeline.with_post_processor(None::<PostProcessorWrapper>);
+        }
         let highest = pipeline.get_vocab(true).into_values().max();
         let vocab_size = highest.map_or(0, |id| id.saturating_add(1));
         let mut tokenizer = Self::new(
@@ -49,7 +54,8 @@ impl TextTokenizer {
                 ..Info::default()
             },
         )?;
-        tokenizer.find_added_ids()?;
+        let (prefix, suffix) = tokenizer.encoder.around();
+        (tokenizer.info.prefix, tokenizer.info.suffix) = (prefix.to_vec(), suffix.to_vec());
         Ok(tokenizer)
     }
 
@@ -72,26 +78,12 @@ impl TextTokenizer {
         pipeline.with_padding(None);
         let joining = Joining::of(pipeline.get_decoder());
         Ok(Self {
+            encoder: Encoder::new(&pipeline, info.cuts_runs)?,
             pipeline,
             literal: OnceLock::new(),
             joining,
             info,
         })
-    }
-
-    fn find_added_ids(&mut self) -> Result<()> {
-        let (bare, full) = (
-            self.encode("a", false, true)?,
-            self.encode("a", true, true)?,
-        );
-        let at = full
-            .windows(bare.len().max(1))
-            .position(|window| window == bare);
-        if let Some(at) = at {
-            self.info.prefix = full[..at].to_vec();
-            self.info.suffix = full[at + bare.len()..].to_vec();
-        }
-        Ok(())
     }
 
     pub fn info(&self) -> &Info {
@@ -101,7 +93,8 @@ impl TextTokenizer {
         &self.joining
     }
 
-    /// `parse_special`: special tokens written in the text become their ids.
+    /// `parse_special`: special tokens written in the text become their ids. `interrupt::scope` can
+    /// end it.
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
         // Positions are kept in 32 bits.
         if text.len() > LONGEST_TEXT {
@@ -120,8 +113,7 @@ impl TextTokenizer {
                 copy
             })
         };
-        let encoding = pipeline.encode_fast(text, add_special).map_err(internal)?;
-        Ok(encoding.get_ids().to_vec())
+        self.encoder.encode(pipeline, text, add_special)
     }
 
     /// Ids without a token are skipped, as in the reference.

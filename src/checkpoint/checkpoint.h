@@ -22,6 +22,7 @@ struct Checkpoint {
   // Where there is no tokenizer.json: the file that holds the vocabulary instead.
   std::string tokenizer_file_name;    // tokenizer.model, tekken.json, ...; "" = none
   std::string tokenizer_file;         // its bytes
+  std::string tokenizer_merges;       // merges.txt, where tokenizer_file is vocab.json
   nlohmann::json special_tokens_map;  // special_tokens_map.json, or null
   nlohmann::json added_tokens;        // added_tokens.json, or null
   std::string chat_template;          // chat_template.jinja, or tokenizer_config's, or GGUF's

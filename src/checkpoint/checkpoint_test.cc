@@ -66,6 +66,11 @@ TEST(OpenFolder, FindsTheVocabularyWhereThereIsNoTokenizerJson) {
   };
   EXPECT_EQ(found(), "");
   folder.write("notes.txt", "x");
+  folder.write("vocab.json", "{}");
+  EXPECT_EQ(found(), "");  // which is half of it
+  folder.write("merges.txt", "m");
+  EXPECT_EQ(found(), "vocab.json");
+  EXPECT_EQ(open(folder.path(), {.weights = false})->tokenizer_merges, "m");
   folder.write("rwkv_vocab_v20230424.txt", "r");
   EXPECT_EQ(found(), "rwkv_vocab_v20230424.txt");
   folder.write("qwen.tiktoken", "q");

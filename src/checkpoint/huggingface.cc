@@ -74,6 +74,9 @@ constexpr std::string_view kTokenizerFiles[] = {"tekken.json",    "tokenizer.mod
                                                 "spiece.model",   "sentencepiece.bpe.model",
                                                 "tiktoken.model", "tokenizer.jsonl"};
 
+// GPT-2's, which are read together.
+constexpr const char *kVocab = "vocab.json", *kMerges = "merges.txt";
+
 // RWKV's and Qwen's carry a version or the model's name.
 bool names_tokenizer(const std::string& name) {
   return name.ends_with(".tiktoken") || (name.starts_with("rwkv_vocab") && name.ends_with(".txt"));
@@ -88,6 +91,9 @@ std::string find_tokenizer_file(const fs::path& folder) {
     const std::string name = entry.path().filename().string();
     if (names_tokenizer(name) && (found.empty() || name < found)) found = name;
   }
+  const bool has_pair = fs::is_regular_file(folder / kVocab, ignored) &&
+                        fs::is_regular_file(folder / kMerges, ignored);
+  if (found.empty() && has_pair) found = kVocab;
   return found;
 }
 
@@ -100,6 +106,9 @@ Status read_tokenizer(const fs::path& base, Checkpoint& out) {
   if (out.tokenizer_file_name.empty()) return ok_status();
   CONTINUO_TRY(out.tokenizer_file, read_text_file((base / out.tokenizer_file_name).string()));
   CONTINUO_TRY(out.added_tokens, optional_object(base / "added_tokens.json"));
+  if (out.tokenizer_file_name == kVocab) {
+    CONTINUO_TRY(out.tokenizer_merges, read_text_file((base / kMerges).string()));
+  }
   return ok_status();
 }
 

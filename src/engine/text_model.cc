@@ -11,6 +11,7 @@ Result<TextModel> text_model(const checkpoint::Checkpoint& checkpoint) {
   source.tokenizer_json = checkpoint.tokenizer_json;
   source.file_name = checkpoint.tokenizer_file_name;
   source.file = checkpoint.tokenizer_file;
+  source.merges = checkpoint.tokenizer_merges;
   const auto given = [](const nlohmann::json& json) { return json.is_null() ? nullptr : &json; };
   source.gguf = given(checkpoint.gguf_tokenizer);
   source.tokenizer_config = given(checkpoint.tokenizer_config);

@@ -119,7 +119,8 @@ Result<std::string> template_variables(Fields& fields) {
 
 }  // namespace
 
-Result<RenderedChat> render_chat(const Json& body, const ServedModel& model) {
+Result<RenderedChat> render_chat(const Json& body, const ServedModel& model,
+                                 const text::Stop* stop) {
   Fields fields(body);
   refuse_unsupported(fields);
   text::ChatRequest request;
@@ -141,16 +142,17 @@ Result<RenderedChat> render_chat(const Json& body, const ServedModel& model) {
   if (!text.ok()) return error(ErrorCode::kInvalidArgument, "messages: {}", text.error().message);
   out.text = std::move(text).value();
   CONTINUO_RETURN_IF_ERROR(check_text(model, out.text.size(), "messages"));
-  CONTINUO_TRY(out.ids, model.tokenizer->encode(out.text, {.add_special = add_special}));
+  CONTINUO_TRY(out.ids,
+               model.tokenizer->encode(out.text, {.add_special = add_special, .stop = stop}));
   return out;
 }
 
 Result<GenerationRequest> parse_chat(const Json& body, const ServedModel& model,
-                                     engine::TimePoint deadline) {
+                                     engine::TimePoint deadline, const text::Stop* stop) {
   GenerationRequest out;
   out.chat = true;
   out.request.deadline = deadline;
-  CONTINUO_TRY(RenderedChat chat, render_chat(body, model));
+  CONTINUO_TRY(RenderedChat chat, render_chat(body, model, stop));
   if (chat.ids.empty())
     return error(ErrorCode::kInvalidArgument, "messages: the model's template makes no token");
   CONTINUO_RETURN_IF_ERROR(check_prompt(model, chat.ids.size(), "messages"));

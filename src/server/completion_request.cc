@@ -8,10 +8,10 @@ namespace {
 constexpr int64_t kDefaultMaxTokens = 16;  // OpenAI's
 
 Status add_text(const std::string& text, const std::string& name, const ServedModel& model,
-                bool add_special, GenerationRequest& out) {
+                text::EncodeOptions options, GenerationRequest& out) {
   CONTINUO_TRY(const text::Tokenizer* tokenizer, tokenizer_of(model, name));
   CONTINUO_RETURN_IF_ERROR(check_text(model, text.size(), name));
-  CONTINUO_TRY(auto ids, tokenizer->encode(text, {.add_special = add_special}));
+  CONTINUO_TRY(auto ids, tokenizer->encode(text, options));
   if (ids.empty())
     return error(ErrorCode::kInvalidArgument, "{}: wanted at least one token, got {}", name,
                  shown(Json(text)));
@@ -32,7 +32,7 @@ Status add_ids(const Json& array, const std::string& name, const ServedModel& mo
 }
 
 // A string, a list of strings, a list of token ids, or a list of those.
-Status parse_prompts(const Json* prompt, bool add_special, const ServedModel& model,
+Status parse_prompts(const Json* prompt, text::EncodeOptions options, const ServedModel& model,
                      GenerationRequest& out) {
   const auto wrong = [](const Json& got) {
     return error(ErrorCode::kInvalidArgument,
@@ -42,7 +42,7 @@ Status parse_prompts(const Json* prompt, bool add_special, const ServedModel& mo
   if (prompt == nullptr)
     return error(ErrorCode::kInvalidArgument, "prompt: wanted a prompt, got none");
   if (prompt->is_string())
-    return add_text(prompt->get<std::string>(), "prompt", model, add_special, out);
+    return add_text(prompt->get<std::string>(), "prompt", model, options, out);
   if (!prompt->is_array() || prompt->empty()) return wrong(*prompt);
   if (prompt->front().is_number()) return add_ids(*prompt, "prompt", model, out);
   if (prompt->size() > kMaxPrompts)
@@ -52,7 +52,7 @@ Status parse_prompts(const Json* prompt, bool add_special, const ServedModel& mo
     const Json& each = (*prompt)[i];
     const std::string name = fmt::format("prompt[{}]", i);
     if (each.is_string()) {
-      CONTINUO_RETURN_IF_ERROR(add_text(each.get<std::string>(), name, model, add_special, out));
+      CONTINUO_RETURN_IF_ERROR(add_text(each.get<std::string>(), name, model, options, out));
     } else if (each.is_array()) {
       CONTINUO_RETURN_IF_ERROR(add_ids(each, name, model, out));
     } else {
@@ -65,7 +65,7 @@ Status parse_prompts(const Json* prompt, bool add_special, const ServedModel& mo
 }  // namespace
 
 Result<GenerationRequest> parse_completion(const Json& body, const ServedModel& model,
-                                           engine::TimePoint deadline) {
+                                           engine::TimePoint deadline, const text::Stop* stop) {
   GenerationRequest out;
   out.request.deadline = deadline;
   Fields fields(body);
@@ -75,9 +75,10 @@ Result<GenerationRequest> parse_completion(const Json& body, const ServedModel& 
   const Json* n = fields.find("n");
   fields.refuse("best_of", {n == nullptr ? Json(1) : *n}, "only the value of n is supported");
   fields.refuse("prompt_embeds", {}, "prompts are text or token ids");
-  const bool add_special = fields.boolean("add_special_tokens").value_or(true);
+  const text::EncodeOptions options{
+      .add_special = fields.boolean("add_special_tokens").value_or(true), .stop = stop};
   CONTINUO_RETURN_IF_ERROR(fields.status());
-  CONTINUO_RETURN_IF_ERROR(parse_prompts(fields.find("prompt"), add_special, model, out));
+  CONTINUO_RETURN_IF_ERROR(parse_prompts(fields.find("prompt"), options, model, out));
   CONTINUO_RETURN_IF_ERROR(parse_common(fields, model, kDefaultMaxTokens, out));
   return out;
 }

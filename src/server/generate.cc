@@ -9,8 +9,8 @@
 
 #include "server/answer.h"
 #include "server/event_queue.h"
-#include "server/handlers.h"
 #include "server/log.h"
+#include "server/on_worker.h"
 
 namespace continuo::server {
 namespace {
@@ -71,21 +71,6 @@ class Pace {
   Clock::time_point arrived_;
   std::vector<std::optional<Clock::time_point>> last_;  // token of each choice
 };
-
-// Each prompt's engine request is made on a worker: together they may be large.
-asio::awaitable<std::optional<Error>> submit(Running& running, const GenerationRequest& request,
-                                             std::shared_ptr<EventQueue> queue) {
-  const Status status = running.submit(request, queue);
-  if (status.ok()) co_return std::nullopt;
-  co_return status.error();
-}
-
-using Parsed = std::variant<GenerationRequest, ApiError>;
-
-asio::awaitable<Parsed> parse(const ServedModel* model, std::string body, bool chat,
-                              engine::TimePoint deadline) {
-  co_return read_generation(body, chat, *model, deadline);
-}
 
 ApiError as_error(const App& app, const engine::Event& failure) {
   switch (*failure.finish) {
@@ -189,9 +174,14 @@ asio::awaitable<void> run(App& app, Exchange& exchange, const GenerationRequest&
   Answer result(request, *app.model, exchange.id(), std::time(nullptr));
   const auto executor = co_await asio::this_coro::executor;
   auto queue = std::make_shared<EventQueue>(executor);
-  auto task = submit(running, request, queue);
-  const std::optional<std::optional<Error>> submitted =
-      co_await app.workers.run(0, std::move(task));
+  // Each prompt's engine request is made on a worker: together they may be large.
+  auto submit = [&running, &request, queue](const text::Stop&) -> std::optional<Error> {
+    const Status status = running.submit(request, queue);
+    if (status.ok()) return std::nullopt;
+    return status.error();
+  };
+  auto task = app.workers.run(0, Workers::Time::max(), std::move(submit));
+  const std::optional<std::optional<Error>> submitted = co_await std::move(task);
   if (!submitted || *submitted) {
     ApiError wrong = submitted ? api_error(**submitted) : busy();  // GCC 12 frees it twice inline
     co_await exchange.respond(std::move(wrong));
@@ -218,20 +208,15 @@ asio::awaitable<void> generate(App& app, Exchange& exchange, bool chat) {
   const engine::TimePoint deadline =
       limit.count() > 0 ? exchange.arrived() + limit : engine::TimePoint::max();
   const size_t bytes = exchange.request().body().size();
-  auto task = parse(&*app.model, exchange.take_body(), chat, deadline);
-  const std::optional<Parsed> parsed = co_await app.workers.run(bytes, std::move(task));
-  exchange.held.release();
-  if (!parsed) {
-    co_await exchange.respond(busy());
-    co_return;
-  }
-  if (const auto* wrong = std::get_if<ApiError>(&*parsed)) {
-    co_await exchange.respond(*wrong);
-    co_return;
-  }
-  const GenerationRequest& request = std::get<GenerationRequest>(*parsed);
-  if (app.options.log_prompts) exchange.notes["prompts"] = request.texts;
-  co_await run(app, exchange, request);
+  auto work = [model = &*app.model, body = exchange.take_body(), chat,
+               deadline](const text::Stop& stop) {
+    return read_generation(body, chat, *model, deadline, &stop);
+  };
+  auto read = on_worker<GenerationRequest>(app, exchange, bytes, std::move(work));
+  const std::optional<GenerationRequest> request = co_await std::move(read);
+  if (!request) co_return;
+  if (app.options.log_prompts) exchange.notes["prompts"] = request->texts;
+  co_await run(app, exchange, *request);
 }
 
 }  // namespace

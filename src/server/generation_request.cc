@@ -186,12 +186,13 @@ Status check_prompt(const ServedModel& model, size_t tokens, const std::string& 
 
 std::variant<GenerationRequest, ApiError> read_generation(std::string_view body, bool chat,
                                                           const ServedModel& model,
-                                                          engine::TimePoint deadline) {
+                                                          engine::TimePoint deadline,
+                                                          const text::Stop* stop) {
   const auto json = parse_body(body);
   if (!json.ok()) return api_error(json.error());
   if (auto wrong = check_model_name(model, **json)) return std::move(*wrong);
-  auto request =
-      chat ? parse_chat(**json, model, deadline) : parse_completion(**json, model, deadline);
+  auto request = chat ? parse_chat(**json, model, deadline, stop)
+                      : parse_completion(**json, model, deadline, stop);
   if (!request.ok()) return api_error(request.error());
   return std::move(request).value();
 }

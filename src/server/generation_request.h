@@ -30,16 +30,17 @@ struct GenerationRequest {
 };
 
 // A body as it came: JSON, the model's name, its endpoint's fields. What is wrong has a status of
-// 400 to 499, unless it is our fault.
+// 400 to 499, unless it is our fault. `stop`, here and below: asked while texts are encoded.
 std::variant<GenerationRequest, ApiError> read_generation(std::string_view body, bool chat,
                                                           const ServedModel& model,
-                                                          engine::TimePoint deadline);
+                                                          engine::TimePoint deadline,
+                                                          const text::Stop* stop = nullptr);
 
 // Errors name the field. `deadline` is the request's own.
 Result<GenerationRequest> parse_completion(const Json& body, const ServedModel& model,
-                                           engine::TimePoint deadline);
+                                           engine::TimePoint deadline, const text::Stop* stop);
 Result<GenerationRequest> parse_chat(const Json& body, const ServedModel& model,
-                                     engine::TimePoint deadline);
+                                     engine::TimePoint deadline, const text::Stop* stop);
 
 // What both have in common; `max_tokens_default` 0 = what remains of the context.
 Status parse_common(Fields& fields, const ServedModel& model, int64_t max_tokens_default,
@@ -53,6 +54,7 @@ struct RenderedChat {
   std::string text;
   std::vector<int32_t> ids;
 };
-Result<RenderedChat> render_chat(const Json& body, const ServedModel& model);
+Result<RenderedChat> render_chat(const Json& body, const ServedModel& model,
+                                 const text::Stop* stop);
 
 }  // namespace continuo::server

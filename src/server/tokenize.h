@@ -10,7 +10,10 @@
 namespace continuo::server {
 
 // A body as it came. What is wrong has a status of 400 to 499, unless it is our fault.
-std::variant<Json, ApiError> answer_tokenize(std::string_view body, const ServedModel& model);
-std::variant<Json, ApiError> answer_detokenize(std::string_view body, const ServedModel& model);
+// `stop` is asked while a text is encoded.
+std::variant<Json, ApiError> answer_tokenize(std::string_view body, const ServedModel& model,
+                                             const text::Stop* stop = nullptr);
+std::variant<Json, ApiError> answer_detokenize(std::string_view body, const ServedModel& model,
+                                               const text::Stop* stop = nullptr);
 
 }  // namespace continuo::server

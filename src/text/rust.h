@@ -37,6 +37,8 @@ inline Status status(int32_t status, const Buffer& message) {
       return Error{ErrorCode::kCorrupt, message.str()};
     case CONTINUO_TEXT_UNSUPPORTED:
       return Error{ErrorCode::kUnsupported, message.str()};
+    case CONTINUO_TEXT_CANCELLED:
+      return Error{ErrorCode::kCancelled, message.str()};
     default:
       return Error{ErrorCode::kInternal, message.str()};
   }

@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <exception>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -22,7 +23,23 @@ struct FreeIds {
   ~FreeIds() { continuo_ids_free(ids); }
 };
 
-// The files around a vocabulary, for continuo_tokenizer_from_file.
+// Nothing may be thrown through Rust: it goes on from here.
+struct Asked {
+  const Stop* stop;
+  std::exception_ptr thrown = nullptr;
+};
+
+bool ask(void* context) noexcept {
+  Asked& asked = *static_cast<Asked*>(context);
+  try {
+    return (*asked.stop)();
+  } catch (...) {
+    asked.thrown = std::current_exception();
+    return true;
+  }
+}
+
+// The files around a vocabulary, for the Rust library.
 std::string file_context(const TokenizerSource& source) {
   json context = json::object();
   const auto add = [&context](const char* name, const json* file) {
@@ -32,6 +49,7 @@ std::string file_context(const TokenizerSource& source) {
   add("special_tokens_map", source.special_tokens_map);
   add("added_tokens", source.added_tokens);
   add("config", source.config);
+  if (!source.merges.empty()) context["merges"] = source.merges;
   return context.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -40,7 +58,8 @@ Result<Handle> make_handle(const TokenizerSource& source) {
   rust::Buffer message;
   if (!source.tokenizer_json.empty()) {
     const int32_t status =
-        continuo_tokenizer_from_json(rust::slice(source.tokenizer_json), &tokenizer, message.out());
+        continuo_tokenizer_from_json(rust::slice(source.tokenizer_json),
+                                     rust::slice(file_context(source)), &tokenizer, message.out());
     CONTINUO_RETURN_IF_ERROR(rust::status(status, message));
     return Handle(tokenizer);
   }
@@ -54,7 +73,8 @@ Result<Handle> make_handle(const TokenizerSource& source) {
   if (source.gguf == nullptr || !source.gguf->contains("tokenizer.ggml.model"))
     return error(ErrorCode::kNotFound,
                  "the model has no tokenizer: expected tokenizer.json, tokenizer.model, "
-                 "tiktoken.model, tekken.json, tokenizer.jsonl or rwkv_vocab_*.txt in its folder, "
+                 "tiktoken.model, tekken.json, tokenizer.jsonl, rwkv_vocab_*.txt or vocab.json and "
+                 "merges.txt in its folder, "
                  "or tokenizer.ggml.* in a GGUF file");
   const std::string text = source.gguf->dump(-1, ' ', false, json::error_handler_t::replace);
   const int32_t status = continuo_tokenizer_from_gguf(rust::slice(text), &tokenizer, message.out());
@@ -178,9 +198,11 @@ Result<Tokenizer> Tokenizer::create(const TokenizerSource& source) {
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   FreeIds out;
   rust::Buffer message;
-  const int32_t status =
-      continuo_tokenizer_encode(state_->handle.get(), rust::slice(text), options.add_special,
-                                options.parse_special, &out.ids, message.out());
+  Asked asked{options.stop};
+  const int32_t status = continuo_tokenizer_encode(
+      state_->handle.get(), rust::slice(text), options.add_special, options.parse_special,
+      options.stop == nullptr ? nullptr : ask, &asked, &out.ids, message.out());
+  if (asked.thrown) std::rethrow_exception(asked.thrown);
   CONTINUO_RETURN_IF_ERROR(rust::status(status, message));
   return std::vector<int32_t>(out.ids.data, out.ids.data + out.ids.size);
 }

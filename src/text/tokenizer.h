@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -26,6 +27,7 @@ struct TokenizerSource {
   std::string_view tokenizer_json;                   // contents of tokenizer.json
   std::string_view file_name;                        // of `file`: tokenizer.model, tekken.json, ...
   std::string_view file;                             // the bytes of a vocabulary
+  std::string_view merges;                           // merges.txt, beside a vocab.json
   const nlohmann::json* gguf = nullptr;              // object with the keys "tokenizer.ggml.*"
   const nlohmann::json* tokenizer_config = nullptr;  // tokenizer_config.json
   const nlohmann::json* special_tokens_map = nullptr;  // special_tokens_map.json
@@ -34,18 +36,22 @@ struct TokenizerSource {
   const nlohmann::json* generation_config = nullptr;   // generation_config.json: eos_token_id
 };
 
+// Asked about every millisecond of work, which it may use to do other work first; true ends it.
+using Stop = std::function<bool()>;
+
 struct EncodeOptions {
-  bool add_special = true;    // what the tokenizer puts around a text (BOS, seldom EOS)
-  bool parse_special = true;  // special tokens written in the text become their ids
+  bool add_special = true;     // what the tokenizer puts around a text (BOS, seldom EOS)
+  bool parse_special = true;   // special tokens written in the text become their ids
+  const Stop* stop = nullptr;  // borrowed for the call
 };
 
 // Immutable and cheap to copy (copies share it); any thread.
 //
 // tokenizer.json goes through Hugging Face's `tokenizers`. Other files: SentencePiece's
-// tokenizer.model, tiktoken's ranks, tekken.json, PLaMo-2's tokenizer.jsonl and RWKV's vocabulary,
-// as transformers or the Python code beside them reads them. GGUF: "gpt2" (byte-level BPE, cut by
-// `pre`), "llama" (SentencePiece BPE by score), "t5" (unigram), "bert" (WordPiece), "rwkv",
-// "plamo2", as llama.cpp reads them.
+// tokenizer.model, tiktoken's ranks, tekken.json, PLaMo-2's tokenizer.jsonl, RWKV's vocabulary and
+// GPT-2's vocab.json, as transformers or the Python code beside them reads them. GGUF: "gpt2"
+// (byte-level BPE, cut by `pre`), "llama" (SentencePiece BPE by score), "t5" (unigram), "bert"
+// (WordPiece), "rwkv", "plamo2", as llama.cpp reads them.
 class Tokenizer {
  public:
   // kNotFound: the checkpoint has no tokenizer; kUnsupported: a GGUF model or `pre` not known here;
@@ -53,7 +59,7 @@ class Tokenizer {
   static Result<Tokenizer> create(const TokenizerSource& source);
 
   // Bytes that are no UTF-8 are read as U+FFFD. A rendered chat is encoded with
-  // {.add_special = false}: its template has written BOS already.
+  // {.add_special = false}: its template has written BOS already. kCancelled: `stop` said so.
   Result<std::vector<int32_t>> encode(std::string_view text, EncodeOptions options = {}) const;
   // Ids without a token (a padded vocabulary's rows) add nothing.
   Result<std::string> decode(std::span<const int32_t> ids, bool skip_special = true) const;

@@ -33,7 +33,12 @@ struct FileGolden {
 
   explicit FileGolden(const std::string& name)
       : expected(json::parse(read_golden(kFolder + name + ".expected.json"))),
-        data(read_golden(kFolder + file())) {}
+        data(read_golden(kFolder + file())) {
+    if (!expected.contains("patch")) return;
+    json changed = json::parse(data);
+    changed.merge_patch(expected["patch"]);
+    data = changed.dump();
+  }
 
   std::string file() const { return expected["file"].get<std::string>(); }
 
@@ -44,19 +49,26 @@ struct FileGolden {
     const std::string name = file().ends_with(".model") && file() != "tiktoken.model"
                                  ? std::string("tokenizer.model")
                                  : file();
+    const std::string merges =
+        name == "vocab.json" ? read_golden(std::string(kFolder) + "merges.txt") : "";
     return Tokenizer::create(
-        {.file_name = name, .file = data, .tokenizer_config = &expected["tokenizer_config"]});
+        {.file_name = name,
+         .file = data,
+         .merges = merges,
+         .tokenizer_config = &expected["tokenizer_config"],
+         .config = expected.contains("config") ? &expected["config"] : nullptr});
   }
 };
 
 class TokenizerFile : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(All, TokenizerFile,
-                         ::testing::Values("sentencepiece_unigram", "sentencepiece_bpe",
-                                           "sentencepiece_suffix", "sentencepiece_char", "llama",
-                                           "llama_legacy", "llama_no_prefix", "gemma", "kimi",
-                                           "qwen", "llama3", "tekken", "plamo", "rwkv", "gguf_t5",
-                                           "gguf_bert"),
-                         [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(
+    All, TokenizerFile,
+    ::testing::Values("sentencepiece_unigram", "sentencepiece_bpe", "sentencepiece_suffix",
+                      "sentencepiece_char", "llama", "llama_legacy", "llama_no_prefix", "gemma",
+                      "kimi", "qwen", "llama3", "tekken", "tekken_v15", "plamo", "rwkv", "gguf_t5",
+                      "gguf_bert", "vocab_qwen2", "vocab_gpt2", "vocab_starcoder2",
+                      "sentencepiece_bpe_unused", "sentencepiece_unigram_unused"),
+    [](const auto& test) { return std::string(test.param); });
 
 TEST_P(TokenizerFile, EncodesAsItsReference) {
   const FileGolden golden(GetParam());
@@ -175,6 +187,83 @@ TEST(TokenizerFiles, MistralsChatsNeedNoTemplate) {
   EXPECT_EQ(FileGolden("kimi").tokenizer()->default_chat_template(), "");
 }
 
+TEST(TokenizerFiles, MistralsModelSettingsStandBeforeTheFirstQuestion) {
+  const FileGolden golden("tekken_v15");
+  const Tokenizer tokenizer = *golden.tokenizer();
+  EXPECT_TRUE(tokenizer.warnings().empty());
+  const auto chat = ChatTemplate::create({}, tokenizer);
+  ASSERT_TRUE(chat.ok()) << chat.error().message;
+  ASSERT_EQ(golden.expected["chats"].size(), 3u);
+  for (const json& each : golden.expected["chats"]) {
+    const auto text =
+        chat->render({.messages = each["messages"].dump(), .variables = each["variables"].dump()});
+    ASSERT_TRUE(text.ok()) << text.error().message;
+    EXPECT_EQ(*text, each["text"]);
+    EXPECT_EQ(*tokenizer.encode(*text, {.add_special = false}), each["ids"].get<Ids>());
+  }
+  const auto wrong = chat->render({.messages = R"([{"role": "user", "content": "a"}])",
+                                   .variables = R"({"reasoning_effort": "huge"})"});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_THAT(wrong.error().message, HasSubstr("none, high"));
+
+  json newer = json::parse(golden.data);
+  newer["config"]["version"] = "v16";
+  const std::string data = newer.dump();
+  EXPECT_THAT(Tokenizer::create({.file_name = "tekken.json", .file = data})->warnings(),
+              ElementsAre(HasSubstr("version 'v16'")));
+}
+
+std::string repeated(const json& units) {
+  std::string text;
+  for (const json& unit : units)
+    for (int64_t i = 0; i < unit[1].get<int64_t>(); ++i) text += unit[0].get<std::string>();
+  return text;
+}
+
+// "5 6,7*2" is 5 6 7 6 7.
+Ids parse_repeats(const std::string& text) {
+  Ids ids;
+  std::istringstream parts(text);
+  for (std::string part; parts >> part;) {
+    const size_t star = part.find('*');
+    const int count = star == part.npos ? 1 : std::stoi(part.substr(star + 1));
+    std::istringstream period(part.substr(0, star));
+    Ids unit;
+    for (std::string id; std::getline(period, id, ',');) unit.push_back(std::stoi(id));
+    for (int i = 0; i < count; ++i) ids.insert(ids.end(), unit.begin(), unit.end());
+  }
+  return ids;
+}
+
+TEST(TokenizerFiles, KimiCutsLongTextsAndNamesItsSpecialTokens) {
+  const Tokenizer tokenizer = *FileGolden("kimi").tokenizer();
+  const json cases = json::parse(read_golden(std::string(kFolder) + "kimi_long.json"));
+  ASSERT_EQ(cases.size(), 12u);
+  for (const json& each : cases) {
+    SCOPED_TRACE(each["text"].dump());
+    const Ids expected = parse_repeats(each["ids"]);
+    // Not printed: hundreds of thousands.
+    EXPECT_TRUE(*tokenizer.encode(repeated(each["text"]), {.add_special = false}) == expected);
+  }
+}
+
+TEST(TokenizerFiles, FlagsBesideATokenizerJsonCountAsInTransformers) {
+  const json golden = json::parse(read_golden(std::string(kFolder) + "flags.json"));
+  ASSERT_EQ(golden["cases"].size(), 48u);
+  json file = json::parse(Golden("tokenizer").tokenizer_json);
+  for (const json& each : golden["cases"]) {
+    SCOPED_TRACE(each.dump());
+    file["post_processor"] = each["template"] ? golden["post_processor"] : json();
+    const std::string text = file.dump();
+    const auto tokenizer = Tokenizer::create({.tokenizer_json = text,
+                                              .tokenizer_config = &each["tokenizer_config"],
+                                              .config = &each["config"]});
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+    EXPECT_EQ(*tokenizer->encode("a"), each["ids"].get<Ids>());
+    EXPECT_EQ(tokenizer->adds_bos(), each["ids"].size() == 2);
+  }
+}
+
 TEST(TokenizerFiles, TokenizerJsonWins) {
   const Golden golden("tokenizer");
   const std::string model = read_golden(std::string(kFolder) + "bpe.model");
@@ -194,6 +283,7 @@ TEST(TokenizerFiles, ARepeatedTokenOfAGgufFileWarns) {
 }
 
 TEST(TokenizerFiles, BrokenFilesSayWhatIsWrong) {
+  const json gpt2 = {{"tokenizer_class", "GPT2Tokenizer"}};
   const json far = {{"added_tokens_decoder", {{"99999999", {{"content", "x"}}}}}};
   const std::string model = read_golden(std::string(kFolder) + "bpe.model");
   const struct {
@@ -211,6 +301,9 @@ TEST(TokenizerFiles, BrokenFilesSayWhatIsWrong) {
       {"tokenizer.jsonl", "[\"a\", 1.0]", nullptr, "no byte token <0x00>"},
       {"rwkv_vocab_v20230424.txt", "1 'a' 2\n", nullptr, "line 1: expected an id"},
       {"vocab.bpe", "x", nullptr, "not the name of a tokenizer file"},
+      {"vocab.json", "{}", nullptr, "known: GPT2Tokenizer, Qwen2Tokenizer"},
+      {"vocab.json", "{}", &gpt2, "merges.txt is missing"},
+      {"vocab.json", "[]", &gpt2, "vocab.json: "},
   };
   for (const auto& broken : cases) {
     const auto made = Tokenizer::create(

@@ -13,13 +13,10 @@ namespace {
 using continuo::text::Tokenizer;
 using nlohmann::json;
 
-constexpr std::string_view kNames[] = {"tokenizer.json",
-                                       "tokenizer.model",
-                                       "tiktoken.model",
-                                       "tekken.json",
-                                       "tokenizer.jsonl",
-                                       "rwkv_vocab_v20230424.txt",
-                                       "gguf"};
+constexpr std::string_view kNames[] = {
+    "tokenizer.json",  "tokenizer.model",          "tiktoken.model", "tekken.json",
+    "tokenizer.jsonl", "rwkv_vocab_v20230424.txt", "gguf",           "vocab.json"};
+constexpr std::string_view kMerges = "#version: 0.2\na b\nab c\n";  // beside vocab.json
 
 void require(bool holds) {
   if (!holds) std::abort();
@@ -29,7 +26,8 @@ continuo::Result<Tokenizer> load(std::string_view name, std::string_view data, c
   if (name == "tokenizer.json")
     return Tokenizer::create({.tokenizer_json = data, .tokenizer_config = config});
   if (name != "gguf")
-    return Tokenizer::create({.file_name = name, .file = data, .tokenizer_config = config});
+    return Tokenizer::create(
+        {.file_name = name, .file = data, .merges = kMerges, .tokenizer_config = config});
   const json metadata = json::parse(data, nullptr, false);
   if (!metadata.is_object()) return Tokenizer::create({});
   return Tokenizer::create({.gguf = &metadata, .tokenizer_config = config});

@@ -46,6 +46,31 @@ TEST_P(GoldenTokenizer, DecodesIdsThatNoTextGives) {
   }
 }
 
+TEST(Tokenizer, EncodingEndsWhenToldAndHandsOnWhatIsThrown) {
+  const Tokenizer tokenizer = Golden("tokenizer").tokenizer();
+  std::string text;
+  while (text.size() < 300000) text += "The naïve 日本語 quick_brown(fox) 1234 jumps\n";
+  int asked = 0;
+  const Stop never = [&] { return ++asked < 0; };
+  const Ids whole = *tokenizer.encode(text, {.stop = &never});
+  EXPECT_GT(asked, 50);
+  EXPECT_EQ(whole, *tokenizer.encode(text));
+  asked = 0;
+  const Stop third = [&] { return ++asked == 3; };
+  EXPECT_EQ(tokenizer.encode(text, {.stop = &third}).error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(asked, 3);
+  const Stop throws = []() -> bool { throw std::runtime_error("x"); };
+  EXPECT_THROW((void)tokenizer.encode(text, {.stop = &throws}), std::runtime_error);
+  // Other texts may be encoded meanwhile.
+  Ids inner;
+  const Stop encodes = [&] {
+    if (inner.empty()) inner = *tokenizer.encode(text, {.stop = &never});
+    return false;
+  };
+  EXPECT_EQ(*tokenizer.encode(text, {.stop = &encodes}), whole);
+  EXPECT_EQ(inner, whole);
+}
+
 TEST(Tokenizer, KnowsItsSpecialTokens) {
   const Golden golden("tokenizer_gpt2");
   const json generation = {{"eos_token_id", {4, 2}}};

@@ -1,5 +1,5 @@
 """Long texts that are tokenized do not make others wait: neither a chat nor a prompt that is merely
-long, while several of the largest are at work."""
+long, while several of the largest are at work; and they end with their clients and deadlines."""
 
 import threading
 import time
@@ -49,6 +49,45 @@ class LongText(TextTestCase):
         self.assertGreater(len(waits), 4)
         self.assertLess(max(waits), 5)
         self.assertLess(long[0][0], large[1][0])  # before the second of the four that came earlier
+
+    def leave(self, size, after):
+        """Asks for a text to be tokenized and closes the connection."""
+        client = self.server.post("/tokenize", {"prompt": text(size)})
+        time.sleep(after)
+        client.close()
+
+    def test_texts_end_with_their_clients(self):
+        def alone():
+            ends = []
+            begun = time.monotonic()
+            self.tokenize(LARGE, ends)
+            self.assertEqual(ends[0][1], 200, ends)
+            return time.monotonic() - begun
+
+        undisturbed = alone()
+        threads = [threading.Thread(target=self.leave, args=(LARGE, 0.3)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        after = alone()
+        print(f"a text of {LARGE} bytes took {undisturbed:.2f} s, and {after:.2f} s behind 6 abandoned ones")
+        self.assertLess(after, 3 * undisturbed)
+        left = [line for line in self.server.log if "client_disconnected" in line]
+        self.assertGreaterEqual(len(left), 6, self.server.log[-20:])
+
+
+class Deadline(TextTestCase):
+    ARGUMENTS = ["--context", "300000", "--slots", "1", "--request-timeout", "1"]
+
+    def test_a_text_ends_with_its_deadline(self):
+        for path in ["/tokenize", "/v1/completions"]:
+            begun = time.monotonic()
+            status, answer = self.server.json("POST", path, {"prompt": text(3 * LARGE)}, timeout=120)
+            took = time.monotonic() - begun
+            print(f"{path} refused a text of {3 * LARGE} bytes after {took:.2f} s")
+            self.assertEqual((status, answer["error"]["code"]), (503, "deadline_exceeded"), answer)
+            self.assertLess(took, 5)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ pub struct Context {
     pub add_prefix_space: Option<bool>,
     pub add_bos: Option<bool>,
     pub add_eos: Option<bool>,
+    /// merges.txt.
+    pub merges: Option<String>,
+    given: Vec<&'static str>, // names that tokenizer_config.json has, null among them
     added: BTreeMap<u32, AddedToken>,
     named: BTreeMap<&'static str, String>,
     other_special: Vec<String>,
@@ -75,6 +78,11 @@ impl Context {
             add_prefix_space: flag("add_prefix_space"),
             add_bos: flag("add_bos_token"),
             add_eos: flag("add_eos_token"),
+            merges: file("merges").as_str().map(str::to_string),
+            given: NAMES
+                .into_iter()
+                .filter(|name| config.get(name).is_some())
+                .collect(),
             ..Self::default()
         };
         for name in NAMES {
@@ -132,6 +140,13 @@ impl Context {
     fn is_named(&self, token: &str) -> bool {
         self.named.values().any(|named| named == token)
             || self.other_special.iter().any(|other| other == token)
+    }
+
+    /// What the tokenizer's class calls a token of which the configuration says nothing.
+    pub fn default_named(&mut self, name: &'static str, token: &str) {
+        if !self.given.contains(&name) {
+            self.named.entry(name).or_insert_with(|| token.to_string());
+        }
     }
 
     pub fn named(&self, name: &str) -> Option<&str> {

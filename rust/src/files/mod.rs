@@ -15,6 +15,7 @@ mod rwkv;
 mod sentencepiece;
 mod tekken;
 mod tiktoken;
+mod vocab_merges;
 
 use context::Context;
 
@@ -30,10 +31,11 @@ struct Read {
 
 /// `name`: the file's name in its folder. `context`: a JSON object of the parsed files around it.
 pub fn build(name: &str, data: &[u8], context: &str) -> Result<(Pipeline, Info)> {
-    let context = Context::parse(context)?;
+    let mut context = Context::parse(context)?;
     let read = match name {
         "tekken.json" => tekken::read(data, &context)?,
         "tokenizer.jsonl" => plamo(data, &context)?,
+        "vocab.json" => vocab_merges::read(data, &mut context)?,
         name if name.starts_with("rwkv_vocab") => rwkv::read(data, &context)?,
         name if name.ends_with(".tiktoken") || name == "tiktoken.model" => {
             tiktoken::read(name, data, &context)?
@@ -50,6 +52,49 @@ pub fn build(name: &str, data: &[u8], context: &str) -> Result<(Pipeline, Info)>
         }
     };
     finish(read, &context)
+}
+
+/// Whether transformers puts no token around a text whatever tokenizer.json says: where the folder's
+/// class is GPTNeoXTokenizer, and the model's type has no other. `add_bos_token` and `add_eos_token`
+/// of tokenizer_config.json, in contrast, count for nothing beside a tokenizer.json.
+pub fn puts_nothing_around(context: &str) -> Result<bool> {
+    const NEOX: &str = "GPTNeoXTokenizer";
+    const NEOX_TYPES: [&str; 9] = [
+        "falcon_mamba",
+        "gpt_neox",
+        "mamba",
+        "mamba2",
+        "mpt",
+        "olmo",
+        "olmoe",
+        "rwkv",
+        "xlstm",
+    ];
+    // Of these, transformers reads the file whatever the class is called.
+    const FILE_ALONE: [&str; 13] = [
+        "glm4",
+        "granite",
+        "granitemoehybrid",
+        "internlm3",
+        "jamba",
+        "kimi_linear",
+        "minicpm3",
+        "mistral",
+        "mixtral",
+        "olmo2",
+        "olmo_hybrid",
+        "phi3",
+        "stablelm",
+    ];
+    let files: serde_json::Value = serde_json::from_str(context)
+        .map_err(|error| Error::invalid(format!("tokenizer context: {error}")))?;
+    let text = |at: &str| files.pointer(at).and_then(serde_json::Value::as_str);
+    let class = text("/tokenizer_config/tokenizer_class").or(text("/config/tokenizer_class"));
+    let model_type = text("/config/model_type").unwrap_or_default();
+    Ok(match class {
+        Some(class) => class.trim_end_matches("Fast") == NEOX && !FILE_ALONE.contains(&model_type),
+        None => NEOX_TYPES.contains(&model_type),
+    })
 }
 
 fn finish(read: Read, context: &Context) -> Result<(Pipeline, Info)> {
@@ -88,7 +133,7 @@ fn finish(read: Read, context: &Context) -> Result<(Pipeline, Info)> {
 /// PLaMo-2's `tokenizer.jsonl`: a line `[token, score, type, ...]` for each id.
 fn plamo(data: &[u8], context: &Context) -> Result<Read> {
     let text = utf8("tokenizer.jsonl", data)?;
-    let (mut pieces, mut scores, mut bytes, mut special) = (vec![], vec![], vec![], vec![]);
+    let (mut pieces, mut costs, mut special) = (vec![], vec![], vec![]);
     for (number, line) in text
         .lines()
         .enumerate()
@@ -102,19 +147,19 @@ fn plamo(data: &[u8], context: &Context) -> Result<Read> {
         if matches!(kind.as_str(), "UNKNOWN" | "CONTROL") || token.starts_with("<|plamo:") {
             special.push(pieces.len() as u32);
         }
-        bytes.push(kind == "BYTE");
         pieces.push(token);
-        scores.push(score);
+        let is_piece = kind != "BYTE" && special.last() != Some(&(costs.len() as u32));
+        // As Python rounds.
+        costs.push(match is_piece {
+            true => -(score * 1e4).round_ties_even(),
+            false => f64::NAN,
+        });
     }
     check_lengths("tokenizer.jsonl", &pieces)?;
     let extended = context.with_added(pieces.clone())?;
     let size = pieces.len();
-    scores.resize(extended.len(), f32::NEG_INFINITY);
-    let is_byte = |id: usize| bytes.get(id).copied().unwrap_or(false);
-    for id in &special {
-        scores[*id as usize] = f32::NEG_INFINITY;
-    }
-    let model = Plamo::new(extended, &scores, is_byte).map_err(|byte| {
+    costs.resize(extended.len(), f64::NAN);
+    let model = Plamo::new(extended, &costs, false).map_err(|byte| {
         Error::corrupt(format!("tokenizer.jsonl has no byte token <0x{byte:02X}>"))
     })?;
     let known = |id: u32| ((id as usize) < size).then_some(id);
@@ -135,11 +180,11 @@ fn plamo(data: &[u8], context: &Context) -> Result<Read> {
     })
 }
 
-fn plamo_line(line: &str) -> Option<(String, f32, String)> {
+fn plamo_line(line: &str) -> Option<(String, f64, String)> {
     let row: Vec<serde_json::Value> = serde_json::from_str(line).ok()?;
     let token = row.first()?.as_str()?.to_string();
     // Python writes infinities as JSON does not; they mark what is no piece.
-    let score = row.get(1)?.as_f64().map_or(f32::NEG_INFINITY, |s| s as f32);
+    let score = row.get(1)?.as_f64().unwrap_or(f64::NEG_INFINITY);
     let kind = row
         .get(2)
         .and_then(|kind| kind.as_str())

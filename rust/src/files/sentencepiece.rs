@@ -11,7 +11,9 @@ use crate::error::{Error, Result};
 use crate::info::Info;
 use crate::model::AnyModel;
 use crate::sentencepiece::proto::{ModelFile, ModelKind, PieceKind};
-use crate::sentencepiece::{Kind, Normalizer, Precision, Prefix, SentencePiece, Unigram, FIRST};
+use crate::sentencepiece::{
+    Bpe, Kind, Normalizer, Precision, Prefix, SentencePiece, Unigram, FIRST,
+};
 use crate::stages::{self, Parts};
 use crate::vocabulary::{check_lengths, Trie, Vocabulary};
 
@@ -141,11 +143,15 @@ fn exact(file: &ModelFile, pieces: Vec<String>, context: &Context) -> Result<Par
     let kind = match file.kind {
         ModelKind::Unigram => {
             let (scores, lowest) = unigram_scores(file);
-            let matched = &[PieceKind::Normal, PieceKind::UserDefined, PieceKind::Unused];
+            let matched = &[PieceKind::Normal, PieceKind::UserDefined];
             let model = Unigram::new(entries(matched), scores, lowest, Precision::Single);
             Kind::Unigram(model)
         }
-        ModelKind::Bpe => Kind::Bpe(bpe_scores(file, &pieces)),
+        ModelKind::Bpe => {
+            let unused = entries(&[PieceKind::Unused]).map(|(_, id)| id).collect();
+            let scores = bpe_scores(file, &pieces);
+            Kind::Bpe(Bpe { scores, unused })
+        }
         ModelKind::Word => Kind::Word,
         ModelKind::Char => Kind::Char,
     };

@@ -17,6 +17,20 @@ struct File {
     config: Config,
     vocab: Vec<Token>,
     special_tokens: Option<Vec<Special>>,
+    model_settings_builder: Option<Settings>,
+}
+
+/// What a chat may ask of the model, from version 15 on.
+#[derive(Deserialize)]
+struct Settings {
+    reasoning_effort: Option<Setting>,
+}
+
+#[derive(Deserialize)]
+struct Setting {
+    values: Vec<String>,
+    default: Option<String>,
+    accepts_none: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,23 +93,65 @@ const CHAT_3: &str = concat!(
     "{{- raise_exception('expected messages of system, user and assistant, got ' + m.role) -}}",
     "{%- endif -%}{%- endfor -%}",
 );
+// What comes between the system's text and the user's first stands for SETTINGS.
+const SETTINGS: &str = "{#- settings -#}";
 const CHAT_7: &str = concat!(
-    "{{- bos_token -}}{%- macro text(m) -%}{{- m.content if m.content is string else ",
+    "{{- bos_token -}}{%- set n = namespace(first=true) -%}{%- macro text(m) -%}{{- m.content if m.content is string else ",
     "m.content|map(attribute='text')|join('\n\n') -}}{%- endmacro -%}",
     "{%- for m in messages -%}{%- if m.role == 'system' -%}",
     "{{- '[SYSTEM_PROMPT]' + text(m) + '[/SYSTEM_PROMPT]' -}}",
-    "{%- elif m.role == 'user' -%}{{- '[INST]' + text(m) + '[/INST]' -}}",
+    "{%- elif m.role == 'user' -%}{%- if n.first -%}{#- settings -#}{%- set n.first = false -%}",
+    "{%- endif -%}{{- '[INST]' + text(m) + '[/INST]' -}}",
     "{%- elif m.role == 'assistant' -%}{{- text(m).rstrip() + eos_token -}}{%- else -%}",
     "{{- raise_exception('expected messages of system, user and assistant, got ' + m.role) -}}",
     "{%- endif -%}{%- endfor -%}",
 );
 
-fn chat_template(version: &str) -> Option<&'static str> {
-    match version {
-        "v3" => Some(CHAT_3),
-        "v7" | "v11" | "v13" => Some(CHAT_7),
+fn chat_template(file: &File) -> Option<String> {
+    let effort = file
+        .model_settings_builder
+        .as_ref()
+        .and_then(|settings| settings.reasoning_effort.as_ref());
+    match file.config.version.as_str() {
+        "v3" => Some(CHAT_3.to_string()),
+        "v7" | "v11" | "v13" => Some(CHAT_7.replace(SETTINGS, "")),
+        "v15" => Some(CHAT_7.replace(SETTINGS, &effort.map(effort_template).unwrap_or_default())),
         _ => None,
     }
+}
+
+/// Writes the variable reasoning_effort as JSON between its marks, where it is one of the values.
+fn effort_template(setting: &Setting) -> String {
+    let json = |value: serde_json::Value| value.to_string();
+    let (default, values) = match &setting.default {
+        Some(default) => (json(default.as_str().into()), setting.values.clone()),
+        None => ("none".to_string(), setting.values.clone()),
+    };
+    let allowed = json(values.into());
+    let accepts_none = setting.accepts_none && setting.default.is_none();
+    format!(
+        "{{%- set effort = reasoning_effort|default({default}, true) -%}}\
+         {{%- if effort is none and not {accepts_none} -%}}\
+         {{{{- raise_exception('reasoning_effort should be set for this model') -}}}}\
+         {{%- elif effort is not none and effort not in {allowed} -%}}\
+         {{{{- raise_exception('expected reasoning_effort to be one of ' + ({allowed})|join(', ')) -}}}}\
+         {{%- elif effort is not none -%}}\
+         {{{{- '[MODEL_SETTINGS]{{\"reasoning_effort\": \"' + effort + '\"}}[/MODEL_SETTINGS]' -}}}}\
+         {{%- endif -%}}"
+    )
+}
+
+/// Versions that mistral-common 1.13 knows.
+const VERSIONS: [&str; 7] = ["v1", "v2", "v3", "v7", "v11", "v13", "v15"];
+
+fn warnings(file: &File) -> Vec<String> {
+    let version = file.config.version.as_str();
+    let known = VERSIONS.contains(&version);
+    let message = format!(
+        "tekken.json has version '{version}', which is not known; known: {}",
+        VERSIONS.join(", ")
+    );
+    (!known).then_some(message).into_iter().collect()
 }
 
 fn broken(message: impl std::fmt::Display) -> Error {
@@ -112,6 +168,12 @@ fn special_tokens(file: &File) -> Result<Vec<String>> {
     let listed = file.special_tokens.iter().flatten();
     let listed: Vec<(usize, &str)> = match file.special_tokens {
         Some(_) => listed.map(|t| (t.rank, t.token_str.as_str())).collect(),
+        None if matches!(file.config.version.as_str(), "v11" | "v13" | "v15") => {
+            let version = &file.config.version;
+            return Err(broken(format!(
+                "version {version} must list special_tokens"
+            )));
+        }
         None => SPECIAL.into_iter().enumerate().collect(),
     };
     for (rank, token) in listed {
@@ -159,7 +221,8 @@ pub fn read(data: &[u8], context: &Context) -> Result<Read> {
         eos: id("</s>"),
         pad: id("<pad>"),
         unknown: id("<unk>"),
-        chat_template: chat_template(&file.config.version),
+        chat_template: chat_template(&file),
+        warnings: warnings(&file),
         ..Info::default()
     };
     let extended = context.with_added(pieces.clone())?;

@@ -11,6 +11,7 @@ use crate::pre;
 use crate::rank_bpe::RankBpe;
 use crate::stages::{self, Parts};
 
+const KIMI: &str = "kimi-k2";
 const MOST_RANKS: u32 = 1 << 22;
 
 fn line(line: &str) -> Option<(Vec<u8>, u32)> {
@@ -32,7 +33,7 @@ fn rule(name: &str, context: &Context) -> &'static str {
     if name.ends_with(".tiktoken") {
         "qwen2" // QWenTokenizer
     } else if context.class == "TikTokenTokenizer" || context.model_type.starts_with("kimi") {
-        "kimi-k2"
+        KIMI
     } else {
         "llama-bpe" // transformers' TikTokenConverter
     }
@@ -54,19 +55,25 @@ pub fn read(name: &str, data: &[u8], context: &Context) -> Result<Read> {
         pieces.extend(named);
         pieces.extend((0..205).map(|i| format!("<|extra_{i}|>")));
     }
+    let rule = rule(name, context);
+    if rule == KIMI {
+        // Its code gives each of these a name, and its configuration other names.
+        pieces.extend((base..base + 256).map(|id| format!("<|reserved_token_{id}|>")));
+    }
     let special: Vec<u32> = (base..pieces.len() as u32).collect();
     let extended = context.with_added(pieces.clone())?;
     let model = RankBpe::new(name, ranked, 0, extended)?;
     let mut parts = Parts::new(AnyModel::RankBpe(model), stages::byte_level());
-    let rule = pre::find(rule(name, context)).ok_or_else(|| Error::corrupt(name))?;
+    let pattern = pre::find(rule).ok_or_else(|| Error::corrupt(name))?;
     if name.ends_with(".tiktoken") {
         parts.normalizer = json!({"type": "NFC"});
     }
-    parts.pre_tokenizer = stages::sequence_of_pre_tokenizers(stages::splits(rule.patterns));
+    parts.pre_tokenizer = stages::sequence_of_pre_tokenizers(stages::splits(pattern.patterns));
     Ok(Read {
         parts,
         info: Info {
-            eos: (!special.is_empty()).then_some(base),
+            eos: (name.ends_with(".tiktoken")).then_some(base),
+            cuts_runs: rule == KIMI,
             ..Info::default()
         },
         pieces,

@@ -253,8 +253,12 @@ fn rwkv(metadata: &Metadata, kinds: &Kinds, unknown: Option<u32>) -> Result<Part
 
 fn plamo(metadata: &Metadata, kinds: &Kinds) -> Result<Parts> {
     check_lengths("tokenizer.ggml.tokens", &metadata.tokens)?;
-    let is_byte = |id: usize| kinds.is(id, TokenKind::Byte);
-    let model = Plamo::new(metadata.tokens.clone(), &scores(metadata), is_byte);
+    let cost = |(id, score): (usize, f32)| match kinds.is(id, TokenKind::Byte) {
+        true => f64::NAN,
+        false => -(f64::from(score) * 1e4).round(),
+    };
+    let costs: Vec<f64> = scores(metadata).into_iter().enumerate().map(cost).collect();
+    let model = Plamo::new(metadata.tokens.clone(), &costs, true);
     let model = model.map_err(|byte| {
         Error::corrupt(format!(
             "tokenizer.ggml.tokens has no byte token <0x{byte:02X}>"

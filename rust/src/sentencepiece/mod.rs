@@ -1,6 +1,7 @@
 //! SentencePiece over one stretch of text: normalisation, user-defined pieces that nothing cuts or
 //! joins, then BPE by score, unigram, words or characters (`sentencepiece_processor.cc`).
 
+use ahash::{AHashMap, AHashSet};
 use tokenizers::Token;
 
 use crate::merge::{characters, merge, Stretch};
@@ -28,10 +29,17 @@ pub enum Prefix {
 
 #[derive(Clone)]
 pub enum Kind {
-    Bpe(Vec<f32>), // scores by id; NaN: not a piece that text is merged into
+    Bpe(Bpe),
     Unigram(Unigram),
     Word,
     Char,
+}
+
+#[derive(Clone)]
+pub struct Bpe {
+    pub scores: Vec<f32>, // by id; NaN: not a piece that text is merged into
+    /// Ids that take part in merging and are no tokens: what becomes one is cut again.
+    pub unused: AHashSet<u32>,
 }
 
 #[derive(Clone)]
@@ -90,17 +98,36 @@ impl SentencePiece {
                     .collect()
             }
             Kind::Word => words(text).into_iter().map(found).collect(),
-            Kind::Bpe(scores) => {
-                let score = |start: usize, end: usize| {
-                    let id = self.vocabulary.id(&text[start..end])?;
-                    Some(scores[id as usize]).filter(|score| !score.is_nan())
-                };
-                merge(&self.stretches(text), score)
-                    .into_iter()
-                    .map(found)
-                    .collect()
+            Kind::Bpe(bpe) => self.merged(bpe, text).into_iter().map(found).collect(),
+        }
+    }
+
+    fn merged(&self, bpe: &Bpe, text: &str) -> Vec<(usize, usize)> {
+        // Where the pair that last made an unused piece met, from its start.
+        let mut halves: AHashMap<&str, usize> = AHashMap::new();
+        let score = |start: usize, middle: usize, end: usize| {
+            let id = self.vocabulary.id(&text[start..end])?;
+            let score = Some(bpe.scores[id as usize]).filter(|score| !score.is_nan())?;
+            if bpe.unused.contains(&id) {
+                halves.insert(&text[start..end], middle - start);
+            }
+            Some(score)
+        };
+        let merged = merge(&self.stretches(text), score);
+        if halves.is_empty() {
+            return merged;
+        }
+        let (mut out, mut open) = (Vec::new(), Vec::new());
+        for piece in merged {
+            open.push(piece);
+            while let Some((start, end)) = open.pop() {
+                match halves.get(&text[start..end]) {
+                    Some(left) => open.extend([(start + left, end), (start, start + left)]),
+                    None => out.push((start, end)),
+                }
             }
         }
+        out
     }
 
     /// Characters, and user-defined pieces whole.

@@ -2,6 +2,7 @@
 //! of spaces collapsed, a space put in front, spaces written as U+2581.
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::vocabulary::Trie;
 
 pub const SPACE: &str = "\u{2581}";
@@ -122,7 +123,7 @@ impl Normalizer {
             out.extend_from_slice(self.space().as_bytes());
         }
         let mut after_space = self.remove_extra_spaces;
-        while !rest.is_empty() {
+        while !rest.is_empty() && !interrupt::tick(1) {
             let (length, mut given) = self.step(rest);
             rest = &rest[length..];
             while after_space && given.first() == Some(&b' ') {

@@ -23,7 +23,8 @@ fn model(kind: Kind, prefix: Prefix) -> SentencePiece {
 fn bpe(prefix: Prefix) -> SentencePiece {
     let mut scores: Vec<f32> = PIECES.iter().map(|(_, score)| *score).collect();
     scores[0] = f32::NAN;
-    model(Kind::Bpe(scores), prefix)
+    let unused = AHashSet::new();
+    model(Kind::Bpe(Bpe { scores, unused }), prefix)
 }
 
 fn texts(model: &SentencePiece, text: &str) -> Vec<String> {

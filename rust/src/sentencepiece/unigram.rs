@@ -2,6 +2,7 @@
 //! the segmentation with the highest sum of scores. A character no piece covers costs ten more than
 //! the worst piece.
 
+use crate::interrupt;
 use crate::vocabulary::Trie;
 
 const UNKNOWN_PENALTY: f64 = 10.0;
@@ -56,6 +57,9 @@ impl Unigram {
         let mut ends = vec![never; bytes.len() + 1];
         ends[0].score = 0.0;
         for (start, c) in text.char_indices() {
+            if interrupt::tick(1) {
+                return Vec::new();
+            }
             let here = ends[start].score;
             let mut offer = |length: usize, score: f64, id: Option<u32>| {
                 let end = &mut ends[start + length];

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/goldens/tokenizer_files: small vocabularies of every kind of tokenizer file, and the
-ids that the reference of each gives for the texts of tokenizer_corpus.py.
+ids that the reference of each gives for the texts of tokenizer_corpus.py. Then run
+tokenizer_other_files.py, which adds the rest.
 
   tokenizer_files.py RWKV_WHEEL_FOLDER   (the folder of an unpacked rwkv==0.8.32)
 
@@ -206,40 +207,15 @@ def tekken_case():
           "mistral-common 1.13.1", special=reference.encode("a", bos=True, eos=False), literal=plain)
 
 
-def plamo_case():
-    """A scored vocabulary out of the unigram model, segmented by exhaustive search in whole costs."""
+def plamo_vocabulary():
+    """A scored vocabulary out of the unigram model; costs are whole, so every tenth score is in the middle."""
     model = sentencepiece.SentencePieceProcessor(model_file=str(OUT / "unigram.model"))
     rows = [[f"<|plamo:{name}|>", 0.0, kind] for name, kind in
             [("unk", "UNKNOWN"), ("bos", "CONTROL"), ("eos", "CONTROL"), ("pad", "CONTROL")]]
     rows += [[f"<0x{b:02X}>", 0.0, "BYTE"] for b in range(256)]
-    rows += [[model.id_to_piece(i).replace("\u2581", " "), round(model.get_score(i), 4), "NORMAL"]
+    rows += [[model.id_to_piece(i).replace("\u2581", " "), round(model.get_score(i), 5), "NORMAL"]
              for i in range(model.get_piece_size()) if model.get_score(i) < 0]
     (OUT / "tokenizer.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    costs = {row[0]: (-round(row[1] * 1e4), i) for i, row in enumerate(rows) if row[2] == "NORMAL"}
-    specials = {row[0]: i for i, row in enumerate(rows[:4])}
-
-    def encode(text):
-        best = [(0, None)] * (len(text) + 1)
-        for start in range(len(text) - 1, -1, -1):
-            best[start] = (best[start + 1][0] + 10**7, None)
-            for end in range(start + 1, min(start + 20, len(text)) + 1):
-                if (found := costs.get(text[start:end])) and best[end][0] + found[0] <= best[start][0]:
-                    best[start] = (best[end][0] + found[0], (end, found[1]))
-        ids, at = [], 0
-        while at < len(text):
-            step = best[at][1]
-            ids += [step[1]] if step else [4 + b for b in text[at].encode()]
-            at = step[0] if step else at + 1
-        return ids
-
-    def decode(ids):
-        pieces = (bytes([i - 4]) if 4 <= i < 260 else rows[i][0].encode() for i in ids)
-        return b"".join(pieces).decode(errors="replace")
-
-    without_mark = lambda text: encode(text.removeprefix("\ufeff"))  # as numpy reads UTF-32
-    store("plamo", "tokenizer.jsonl", {"tokenizer_class": "Plamo2Tokenizer"},
-          lambda text: split_special(text, specials, without_mark), decode,
-          "exhaustive search with the costs of tokenization_plamo.py", literal=without_mark)
 
 
 def rwkv_case(package):
@@ -323,8 +299,9 @@ def main():
     tiktoken_cases()
     tekken_case()
     gguf_cases()
-    plamo_case()
+    plamo_vocabulary()
     rwkv_case(sys.argv[1])
 
 
-main()
+if __name__ == "__main__":
+    main()
