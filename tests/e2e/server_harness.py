@@ -68,12 +68,14 @@ class Server:
             self.log.append("<end>")
             self._heard.notify_all()
 
-    def wait_for(self, word, seconds=120):
+    def wait_for(self, *words, seconds=120):
+        """Until one line of the log has all of these."""
         with self._heard:
-            done = self._heard.wait_for(
-                lambda: any(word in line for line in self.log) or "<end>" in self.log, seconds)
-            if not done or not any(word in line for line in self.log):
-                raise AssertionError(f"no {word!r} in:\n" + "".join(self.log))
+            def there():
+                return any(all(word in line for word in words) for line in self.log)
+            self._heard.wait_for(lambda: there() or "<end>" in self.log, seconds)
+            if not there():
+                raise AssertionError(f"no line with {words!r} in:\n" + "".join(self.log))
 
     @property
     def url(self):

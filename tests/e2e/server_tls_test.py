@@ -149,7 +149,7 @@ class Tls(ServerTestCase):
             with self.assertRaises(ssl.SSLError):
                 self.connect(context)
         for reason in ("unsupported protocol", "no application protocol"):
-            self.server.wait_for(reason, 10)
+            self.server.wait_for(reason, seconds=10)
 
     def test_a_client_that_does_not_trust_us_hurts_nobody(self):
         with self.assertRaises(ssl.SSLCertVerificationError):
@@ -183,7 +183,7 @@ class Tls(ServerTestCase):
         with self.plain() as connection:  # no TLS at all is known at once
             connection.sendall(b"\x00" * 300)
             self.read_to_end(connection)
-        self.assertTrue(any("handshake" in line and "too long" in line for line in self.server.log))
+        self.server.wait_for("handshake", "too long")
         self.assertEqual(self.once("POST", COMPLETIONS, completion())[0], 200)
 
     def test_who_leaves_frees_the_slot(self):
