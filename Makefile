@@ -43,7 +43,7 @@ configure: setup
 	@[[ build/release/build.ninja -nt CMakePresets.json ]] || cmake --preset release
 
 test: build setup-test ## Unit, conformance, golden and end-to-end tests
-	@model=$$(scripts/fetch-model.sh smollm2) && CONTINUO_SMOLLM2="$$model" ctest --preset release
+	@model=$$(scripts/fetch-model.sh smollm2) && CONTINUO_SMOLLM2="$$model" ctest --preset release $(CTEST_OPTIONS)
 
 test-iree: setup-iree build ## Every golden on IREE, and ragged batching on it
 	@ctest --preset iree
@@ -63,12 +63,12 @@ lint: setup-check configure ## clang-format, clang-tidy of what changed lately, 
 asan: setup-check ## Unit and golden tests under the address and undefined-behaviour sanitizers
 	@[[ build/asan/build.ninja -nt CMakePresets.json ]] || cmake --preset asan
 	@ninja -C build/asan
-	@ctest --preset asan
+	@ctest --preset asan $(CTEST_OPTIONS)
 
 tsan: setup-check ## The engine's threads, over a device that is none, under the thread sanitizer
 	@[[ build/tsan/build.ninja -nt CMakePresets.json ]] || cmake --preset tsan
 	@ninja -C build/tsan engine_threads_test
-	@ctest --preset tsan
+	@ctest --preset tsan $(CTEST_OPTIONS)
 
 fuzz: setup-check ## Every fuzzer at once: SECONDS=60
 	@[[ build/fuzz/build.ninja -nt CMakePresets.json ]] || cmake --preset fuzz
