@@ -2,39 +2,15 @@
 // not as in the reference.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 
-#include "checkpoint/json.h"
-#include "models/registry.h"
+#include "models/model_parameters_test.h"
 
 namespace continuo::models {
 namespace {
 
 using nlohmann::json;
-
-json read(const std::string& path) {
-  std::ifstream file(CONTINUO_TEST_DATA "/goldens/" + path);
-  std::stringstream text;
-  text << file.rdbuf();
-  auto parsed = checkpoint::parse_json(text.str(), path);
-  EXPECT_TRUE(parsed.ok()) << path;
-  return parsed.ok() ? *parsed : json();
-}
-
-// How many numbers a model of `config` reads from its checkpoint, or why there is no such model.
-Result<int64_t> parameters(const json& config) {
-  const auto exists = [](const std::string&) { return true; };
-  CONTINUO_TRY(const auto model, create(config, exists));
-  const StepShape shape{.rows = 1, .slots = 1, .context = 8};
-  CONTINUO_TRY(const auto step, write_step(*model, shape, {}));
-  int64_t sum = 0;
-  for (const WeightSpec& weight : step.weights)
-    sum += weight.source_shape.elements() * int64_t(weight.sources.size());
-  return sum;
-}
 
 json without(json config, const std::string& field) {
   config.erase(field);
@@ -77,15 +53,15 @@ const char* const kAbsentHere = "nemotron_h, n_shared_experts 0";
 class OptionalFields : public testing::Test {
  protected:
   void compare(const std::string& golden, const std::string& field, const json& added) {
-    const json config = read(golden + "/config.json");
-    const auto before = parameters(config);
+    const json config = read_golden_json(golden + "/config.json");
+    const auto before = count_parameters(config);
     ASSERT_TRUE(before.ok()) << golden << ": " << before.error().message;
     const std::pair<const char*, json> edits[] = {{" absent", without(config, field)},
                                                   {" null", with(config, field, nullptr)},
                                                   {" 0", with(config, field, 0)}};
     for (size_t i = 0; i < 3; ++i) {
       const std::string value = field + edits[i].first, where = golden + ", " + value;
-      const auto after = parameters(edits[i].second);
+      const auto after = count_parameters(edits[i].second);
       if (added.at(i).is_null() || where == kAbsentHere) continue;  // it is enough not to crash
       if (after.ok())
         EXPECT_EQ(*after - *before, added.at(i).get<int64_t>()) << where;
@@ -102,7 +78,7 @@ class OptionalFields : public testing::Test {
 // optional_fields.json says what a field that is absent, null or 0 adds to the family's case in
 // transformers, and null where that builds no model (generate/optional_fields.py).
 TEST_F(OptionalFields, AddWhatTheReferenceAdds) {
-  const json expected = read("optional_fields.json");
+  const json expected = read_golden_json("optional_fields.json");
   ASSERT_GT(expected.size(), 35U);
   for (const auto& [golden, fields] : expected.items())
     for (const auto& [field, added] : fields.items()) compare(golden, field, added);
